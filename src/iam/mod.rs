@@ -1,0 +1,12 @@
+//! The field's words, parsed once and valid for ever after: accounts, identities, requests.
+//!
+//! Flows in: text from tokens, routes and documents. Flows out: types that need no further check.
+//! Knows nothing of HTTP, files or policies.
+
+mod account;
+mod identity;
+mod request;
+
+pub use account::{AccountId, AccountIdError};
+pub use identity::{Identity, IdentityKind, IdentityType};
+pub use request::AuthzRequest;

@@ -1,0 +1,17 @@
+//! crossgate: an account perimeter for any HTTP API.
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod forward;
+pub mod iam;
+pub mod listener;
+pub mod perimeter;
+pub mod proxy;
+pub mod route;
+pub mod settings;
+pub mod snapshot;
+pub mod token;
+pub mod verdict;
