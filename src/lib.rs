@@ -13,5 +13,6 @@ pub mod proxy;
 pub mod route;
 pub mod settings;
 pub mod snapshot;
+pub mod telemetry;
 pub mod token;
 pub mod verdict;

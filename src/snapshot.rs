@@ -1,9 +1,11 @@
 //! Everything hot-swapped, in one value: a request is decided by one revision of all of it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::clock::UnixMillis;
 use crate::perimeter::SettingsIndex;
 use crate::route::{EdgeRules, RouteTable};
 use crate::token::KeySets;
@@ -59,29 +61,90 @@ impl SnapshotReader {
     }
 }
 
-/// Publishes snapshots. Not `Clone`: who owns it, alone, writes.
-#[derive(Debug)]
+/// Publishes snapshots, one at a time, and remembers how each part came and what was refused.
+///
+/// Sources share it; the lock is held only off the request path.
+#[derive(Clone, Debug)]
 pub struct SnapshotWriter {
     current: Arc<ArcSwap<Snapshot>>,
+    parts: Arc<Mutex<BTreeMap<Part, PartStatus>>>,
+}
+
+/// A part of the snapshot with a source of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// `crossgate.yaml`: routes, edge, issuers.
+    Configuration,
+    /// One issuer's keys.
+    Keys(Arc<str>),
+    /// The accounts' settings.
+    Settings,
+}
+
+impl Part {
+    /// The part's name as a metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Keys(_) => "keys",
+            Self::Settings => "settings",
+        }
+    }
+}
+
+/// How a part came to be as it is.
+#[derive(Clone, Debug, Default)]
+pub struct PartStatus {
+    /// The last version that was taken.
+    pub loaded: Option<Loaded>,
+    /// The last version that was refused.
+    pub refused: Option<Refused>,
+}
+
+/// A version that was taken.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// When.
+    pub at: UnixMillis,
+    /// The file or URL.
+    pub source: String,
+    /// The first revision with it.
+    pub revision: u64,
+}
+
+/// A version that was refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// When.
+    pub at: UnixMillis,
+    /// The file or URL.
+    pub source: String,
+    /// What was wrong, with its position.
+    pub error: String,
 }
 
 impl SnapshotWriter {
     /// A writer and its first reader, at the empty revision 0.
     pub fn new() -> (Self, SnapshotReader) {
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
-        (Self { current: Arc::clone(&current) }, SnapshotReader { current })
+        let writer = Self { current: Arc::clone(&current), parts: Arc::default() };
+        (writer, SnapshotReader { current })
     }
 
-    /// The newest snapshot.
-    pub fn load(&self) -> Arc<Snapshot> {
-        self.current.load_full()
-    }
-
-    /// Publishes a change and returns the new revision; it decides the next request.
-    pub fn publish(&mut self, change: Change) -> u64 {
+    /// Publishes a change made from the newest snapshot and returns the new revision, which
+    /// decides the next request.
+    pub fn publish(
+        &self,
+        part: Part,
+        source: &str,
+        at: UnixMillis,
+        change: impl FnOnce(&Snapshot) -> Change,
+    ) -> u64 {
+        // The lock makes read, change and publish one step.
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.current.load());
         next.revision += 1;
-        match change {
+        match change(&next) {
             Change::Configuration { routes, edge, key_sets } => {
                 next.routes = routes;
                 next.edge = edge;
@@ -92,6 +155,20 @@ impl SnapshotWriter {
         }
         let revision = next.revision;
         self.current.store(Arc::new(next));
+        parts.entry(part).or_default().loaded =
+            Some(Loaded { at, source: source.to_owned(), revision });
         revision
+    }
+
+    /// Records that a version of a part was refused; what is in force stays.
+    pub fn refuse(&self, part: Part, source: &str, at: UnixMillis, error: String) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.entry(part).or_default().refused =
+            Some(Refused { at, source: source.to_owned(), error });
+    }
+
+    /// How each part came to be as it is.
+    pub fn parts(&self) -> BTreeMap<Part, PartStatus> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
