@@ -1,1 +1,4 @@
 //! cli
+
+pub mod events;
+pub mod report;
