@@ -111,14 +111,25 @@ impl Segments {
     }
 
     fn begin(&mut self) -> io::Result<()> {
+        // Names of an earlier run are passed over; a run never writes to another one's file.
         let mut stamp = Vec::new();
         time::write_seconds(&mut stamp, self.clock.now().seconds());
         let stamp: String =
             String::from_utf8_lossy(&stamp).chars().filter(|c| !matches!(c, '-' | ':')).collect();
-        let name = format!("{}-{stamp}Z-{:06}{LIVE}", self.prefix, self.count);
-        let path = self.directory.join(name);
-        self.count += 1;
-        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        let (path, file) = loop {
+            let stem = format!("{}-{stamp}Z-{:06}", self.prefix, self.count);
+            self.count += 1;
+            let path = self.directory.join(format!("{stem}{LIVE}"));
+            match OpenOptions::new().append(true).create_new(true).open(&path) {
+                // Asked after the live file exists, so that nobody closes one of that name now.
+                Ok(_) if self.directory.join(format!("{stem}{CLOSED}")).exists() => {
+                    fs::remove_file(&path)?;
+                }
+                Ok(file) => break (path, file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        };
         let opened_at = self.clock.tick();
         self.live = Some(Live { file, path, bytes: 0, opened_at, tail: Tail::Whole });
         Ok(())

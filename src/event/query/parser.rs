@@ -144,6 +144,7 @@ impl Parser {
         }
         let start = self.at;
         let name = self.raw_term(&[':']);
+        self.space();
         if self.peek() != Some(':') || name.is_empty() {
             self.at = start;
             return Ok(None);
@@ -176,7 +177,8 @@ impl Parser {
             Some('<' | '>') if field.is_some() => self.comparison()?,
             _ => {
                 let term = self.raw_term(&[]);
-                if term.is_empty() || self.reserved(&term) {
+                let nameless = field.is_none() && term.first() == Some(&(':', Literal::Plain));
+                if term.is_empty() || nameless || reserved(&term) {
                     self.at = start;
                     return Err(self.expected("a term"));
                 }
@@ -185,12 +187,6 @@ impl Parser {
         };
         self.boost()?;
         Ok(Clause::Leaf { field, test })
-    }
-
-    fn reserved(&self, term: &[(char, Literal)]) -> bool {
-        let word: String = term.iter().map(|(c, _)| *c).collect();
-        matches!(word.as_str(), "AND" | "OR" | "NOT")
-            && term.iter().all(|(_, literal)| *literal == Literal::Plain)
     }
 
     /// `[a TO b]`, `{a TO b}` and mixed.
@@ -378,6 +374,14 @@ impl Parser {
 pub(super) enum Literal {
     Escaped,
     Plain,
+}
+
+/// Whether a term is an operator, which has to be quoted to be a term.
+fn reserved(term: &[(char, Literal)]) -> bool {
+    let plain = |word: &str| {
+        term.iter().copied().eq(word.chars().map(|character| (character, Literal::Plain)))
+    };
+    plain("AND") || plain("OR") || plain("NOT")
 }
 
 /// Groups of clauses that `AND` joins, to one clause.
