@@ -1,3 +1,5 @@
-//! cli
+//! The commands.
 
+pub mod events;
+pub mod report;
 pub mod token;
