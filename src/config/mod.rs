@@ -16,9 +16,11 @@ mod issuers;
 mod later;
 mod listeners;
 pub mod node;
+mod observed;
 mod reader;
 mod route_lints;
 mod routes;
+pub mod settings_lints;
 pub mod units;
 mod upstreams;
 
@@ -93,7 +95,7 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigError> {
     let mut findings = Findings::new(file, text);
-    let Some(mut root) = node::read(text, &mut findings) else {
+    let Some(mut root) = node::read(text, NODES_MAX, &mut findings) else {
         return Err(ConfigError::Invalid { findings: findings.into_sorted() });
     };
     node::expand(&mut root, env, &mut findings);
@@ -230,3 +232,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The largest configuration: thousands of routes; more is another file by mistake.
 const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// The most nodes of a configuration: 10,000 routes of 20 nodes each.
+const NODES_MAX: usize = 200_000;

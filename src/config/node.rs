@@ -130,13 +130,14 @@ impl Node {
     }
 }
 
-/// Reads a document; `None` if it can't be read at all, and then `findings` says why.
-pub fn read(text: &str, findings: &mut Findings) -> Option<Node> {
+/// Reads a document of so many nodes at most; `None` if it can't be read at all, and then
+/// `findings` says why.
+pub fn read(text: &str, nodes_max: usize, findings: &mut Findings) -> Option<Node> {
     if text.trim().is_empty() {
         findings.error(Span::START, "the document is empty");
         return None;
     }
-    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
+    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options(nodes_max)) {
         Ok(root) => {
             let node = placed(text, root, findings);
             if matches!(node.value, Value::Null) {
@@ -385,13 +386,15 @@ fn span(location: Location) -> Span {
     }
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(nodes_max: usize) -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             // A second document is its own error, with a better message than the budget's.
             max_documents: 2,
             max_depth: DEPTH_MAX,
-            max_nodes: NODES_MAX,
+            max_nodes: nodes_max,
+            // Each node is one event, or two if it has others inside.
+            max_events: nodes_max.saturating_mul(2).saturating_add(8),
             max_aliases: ALIASES_MAX,
             max_anchors: ALIASES_MAX,
         },
@@ -406,9 +409,6 @@ fn options() -> serde_saphyr::Options {
 
 /// The deepest nesting; the documents have 6 levels.
 const DEPTH_MAX: usize = 32;
-
-/// The most nodes of a document: 10,000 routes of 20 nodes each.
-const NODES_MAX: usize = 200_000;
 
 /// The most anchors, and the most uses of them.
 const ALIASES_MAX: usize = 1_000;

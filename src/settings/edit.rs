@@ -194,13 +194,15 @@ impl Change<'_> {
         }
         let next = block.changed_to(self.wanted, self.index.default_setting(), &self.empty);
         let mut replacements = Vec::new();
-        let mut added = changed_members(self.text, &entry.value, &block.level, &next.level, &mut replacements)?;
+        let mut added =
+            changed_members(self.text, &entry.value, &block.level, &next.level, &mut replacements)?;
         for kind in IdentityType::ALL {
             let (before, after) = (block.of_type(kind), next.of_type(kind));
             let Some(members) = after.filter(|_| before != after) else { continue };
             match (before, member(&entry.value, kind.as_str())) {
                 (Some(before), Some(own)) if matches!(own.value.shape, Shape::Mapping { .. }) => {
-                    let more = changed_members(self.text, &own.value, before, members, &mut replacements)?;
+                    let more =
+                        changed_members(self.text, &own.value, before, members, &mut replacements)?;
                     insert(self.text, &own.value, own.column, &more, &mut replacements)?;
                 }
                 (_, Some(own)) => replacements.push(Replacement {

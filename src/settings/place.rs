@@ -258,12 +258,14 @@ impl Node {
 
 /// The lines below `accounts:`, up to the next line that starts in the first column.
 fn usual_section(text: &str) -> Option<Range<usize>> {
-    let at = memmem::find_iter(text.as_bytes(), ACCOUNTS)
-        .find(|at| text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with('\n')))?;
+    let at = memmem::find_iter(text.as_bytes(), ACCOUNTS).find(|at| {
+        text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with('\n'))
+    })?;
     let rest = text.get(at + ACCOUNTS.len()..)?;
     let line = rest.split_inclusive('\n').next()?;
     let value = line.trim();
-    if !line.ends_with('\n') || !(value.is_empty() || line.starts_with(' ') && value.starts_with('#'))
+    if !line.ends_with('\n')
+        || !(value.is_empty() || line.starts_with(' ') && value.starts_with('#'))
     {
         return None;
     }

@@ -24,7 +24,7 @@ fn outline(node: &Node) -> String {
 #[track_caller]
 fn check(text: &str, expect: &str) {
     let mut findings = Findings::new(Path::new("t"), text);
-    let mut node = read(text, &mut findings);
+    let mut node = read(text, NODES_MAX, &mut findings);
     let environment = |name: &str| match name {
         "PORT" => Some("8080".to_owned()),
         "NESTED" => Some("${PORT}".to_owned()),
@@ -129,12 +129,14 @@ fn what_is_no_document_is_refused_with_its_place() {
 fn depth_and_nodes_are_bounded() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let mut findings = Findings::new(Path::new("t"), "");
-    assert!(read(&nested(DEPTH_MAX), &mut findings).is_some());
-    assert!(read(&nested(DEPTH_MAX + 1), &mut findings).is_none());
+    assert!(read(&nested(DEPTH_MAX), NODES_MAX, &mut findings).is_some());
+    assert!(read(&nested(DEPTH_MAX + 1), NODES_MAX, &mut findings).is_none());
     assert!(findings.has_errors());
     let list = |length: usize| format!("[{}]", "a,".repeat(length));
     let mut findings = Findings::new(Path::new("t"), "");
-    assert!(read(&list(NODES_MAX / 2), &mut findings).is_some());
-    assert!(read(&list(NODES_MAX), &mut findings).is_none());
+    assert!(read(&list(NODES_MAX / 2), NODES_MAX, &mut findings).is_some());
+    assert!(read(&list(NODES_MAX), NODES_MAX, &mut findings).is_none());
     assert!(findings.has_errors());
 }
+
+const NODES_MAX: usize = 1_000;

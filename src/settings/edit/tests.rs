@@ -12,7 +12,11 @@ fn of(mode: Mode, allowlist: &[&str]) -> crate::perimeter::TypeSetting {
     }
 }
 
-fn set(user: (Mode, &[&str]), service_id: (Mode, &[&str]), service: (Mode, &[&str])) -> AccountSetting {
+fn set(
+    user: (Mode, &[&str]),
+    service_id: (Mode, &[&str]),
+    service: (Mode, &[&str]),
+) -> AccountSetting {
     AccountSetting::new(
         [of(user.0, user.1), of(service_id.0, service_id.1), of(service.0, service.1)],
         [None, None, None],
