@@ -16,3 +16,4 @@ pub mod snapshot;
 pub mod telemetry;
 pub mod token;
 pub mod verdict;
+pub mod watch;
