@@ -41,14 +41,14 @@ struct TypeOut<'a> {
 #[serde(deny_unknown_fields)]
 struct PatchIn<'a> {
     #[serde(borrow)]
-    external_account_identity_interaction: InteractionIn<'a>,
+    external_account_identity_interaction: &'a RawValue,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InteractionIn<'a> {
     #[serde(borrow)]
-    identity_types: IdentityTypesIn<'a>,
+    identity_types: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -90,9 +90,13 @@ pub(super) fn document(setting: &AccountSetting) -> Document<'_> {
 
 /// What a PATCH's body asks for, or what is wrong with which of its fields.
 pub(super) fn read_patch(body: &[u8]) -> Result<AccountPatch, String> {
-    let patch: PatchIn<'_> =
-        serde_json::from_slice(body).map_err(|error| format!("the body: {error}"))?;
-    let types = patch.external_account_identity_interaction.identity_types;
+    let text = std::str::from_utf8(body).map_err(|error| format!("the body: {error}"))?;
+    let patch: PatchIn<'_> = object(text, "the body")?;
+    let text = patch.external_account_identity_interaction.get();
+    let interaction: InteractionIn<'_> = object(text, "`external_account_identity_interaction`")?;
+    let text = interaction.identity_types.get();
+    let types: IdentityTypesIn<'_> =
+        object(text, "`external_account_identity_interaction.identity_types`")?;
     let mut lists = Vec::new();
     let mut read = |kind: IdentityType, raw: Option<&RawValue>| {
         raw.map(|raw| read_type(kind, raw.get(), &mut lists)).transpose()
@@ -111,14 +115,24 @@ fn read_type(
     text: &str,
     lists: &mut Vec<Arc<AccountSet>>,
 ) -> Result<TypeSetting, String> {
-    let read: TypeIn = serde_json::from_str(text).map_err(|error| {
-        format!("`external_account_identity_interaction.identity_types.{}`: {error}", kind.as_str())
-    })?;
+    let kind = kind.as_str();
+    let path = format!("`external_account_identity_interaction.identity_types.{kind}`");
+    let read: TypeIn = object(text, &path)?;
     let same = lists.iter().find(|list| ***list == read.external_allowed_accounts).map(Arc::clone);
     // Types that name one list share it.
     let allowlist = same.unwrap_or_else(|| Arc::new(read.external_allowed_accounts));
     lists.push(Arc::clone(&allowlist));
     Ok(TypeSetting { mode: read.state, allowlist })
+}
+
+/// Reads an object; serde by itself would take an array for one.
+fn object<'t, T: Deserialize<'t>>(text: &'t str, path: &str) -> Result<T, String> {
+    match text.trim_start().chars().next() {
+        Some('[' | '"' | '0'..='9' | '-' | 't' | 'f' | 'n') => {
+            Err(format!("{path}: expected an object"))
+        }
+        _ => serde_json::from_str(text).map_err(|error| format!("{path}: {error}")),
+    }
 }
 
 fn state_of(mode: Mode) -> &'static str {

@@ -74,7 +74,7 @@ fn what_is_wrong_is_named() {
         (
             r#"{"user":[]}"#,
             "user",
-            "invalid length 0, expected struct TypeIn with 2 elements at line 1 column 2",
+"expected an object",
         ),
     ] {
         check_error(types, &format!("{TYPES}.{of}`: {expect}"));
@@ -91,6 +91,8 @@ fn other_bodies_are_refused_with_the_field() {
         (r#"{"external_account_identity_interaction":{}}"#, "`identity_types`"),
         (r#"{"external_account_identity_interaction":{"identity_types":{"profile":{}}}}"#, "`profile`"),
         (r#"{"external_account_identity_interaction":{"identity_types":{}},"x":1}"#, "`x`"),
+        (r#"{"external_account_identity_interaction":[{}]}"#, "expected an object"),
+        (r#"{"external_account_identity_interaction":{"identity_types":{"user":null,"x":1}}}"#, "`x`"),
         (r#"{"external_account_identity_interaction":{"identity_types":{}}} x"#, "trailing"),
         ("\u{0}", "line 1"),
     ] {
