@@ -71,18 +71,6 @@ pub enum SinkSpec {
         /// The subject.
         subject: Box<str>,
     },
-    /// NDJSON batches over HTTP.
-    Http {
-        /// `http://` or `https://`.
-        url: Box<str>,
-    },
-    /// OpenTelemetry logs.
-    Otlp {
-        /// The collector.
-        endpoint: Box<str>,
-    },
-    /// NDJSON on standard output.
-    Stdout,
 }
 
 impl Default for EventsConfig {
