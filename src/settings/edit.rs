@@ -213,7 +213,7 @@ impl Change<'_> {
             }
         }
         insert(self.text, &entry.value, entry.column, &added, &mut replacements)?;
-        replacements.sort_by_key(|replacement| replacement.range.start);
+        replacements.sort_by_key(|replacement| (replacement.range.start, replacement.range.end));
         Some(replacements)
     }
 }
@@ -319,9 +319,13 @@ fn replace_list(
         replacements.push(Replacement { range, text: render::list_flow(list, entry.column) });
         return Some(());
     };
+    let first = items.first()?.range.start;
+    let top = text.get(..first)?.rfind('\n')? + 1;
+    let lead = text.get(top..first)?.trim_end_matches(' ').strip_suffix('-')?;
     if list.is_empty() {
         // A list may stand in its key's column, a flow sequence may not.
-        replacements.push(Replacement { range, text: "  []".to_owned() });
+        let range = top..range.end;
+        replacements.push(Replacement { range, text: format!("{lead}  []") });
         return Some(());
     }
     let mut missing: BTreeSet<AccountId> = list.iter().copied().collect();
@@ -336,13 +340,11 @@ fn replace_list(
             replacements.push(Replacement { range: start..end, text: String::new() });
         }
     }
-    let lead = " ".repeat(entry.value.column);
     let lines: String =
         missing.iter().map(|account| format!("{lead}- \"{account}\"{}", newline(text))).collect();
     if !lines.is_empty() {
         // Before the first item's line, which may itself go.
-        let start = text.get(..range.start)?.rfind('\n')? + 1;
-        replacements.push(Replacement { range: start..start, text: lines });
+        replacements.push(Replacement { range: top..top, text: lines });
     }
     Some(())
 }
