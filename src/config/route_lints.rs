@@ -31,12 +31,11 @@ pub(super) fn check(findings: &mut Findings, specs: &[RouteSpec], spans: &[Route
             if route.question.is_none() && other.question.is_some() && methods_meet(route, other) {
                 findings.warn(
                     at.path,
-                    format!("public route `{}` overlaps the protected `{}`", route.path, other.path),
                     format!(
-                        "the more specific path counts; line {} is protected only where this is not \
-                         more specific",
-                        other_at.path.line
+                        "public route `{}` overlaps the protected `{}`",
+                        route.path, other.path
                     ),
+                    overlap_hint(route, other, other_at.path.line),
                 );
             }
             if relation(&route.path, &other.path) == Relation::Within
@@ -57,6 +56,19 @@ pub(super) fn check(findings: &mut Findings, specs: &[RouteSpec], spans: &[Route
             }
         }
     }
+}
+
+fn overlap_hint(public: &RouteSpec, protected: &RouteSpec, protected_line: usize) -> String {
+    if relation(&public.path, &protected.path) == Relation::Within {
+        return "its paths are forwarded without a token; remove `public: true` if that is not meant"
+            .to_owned();
+    }
+    if relation(&protected.path, &public.path) == Relation::Within {
+        return format!(
+            "line {protected_line} stays protected, for its path is more specific; all else is open"
+        );
+    }
+    format!("for paths of both it is not plain which counts; part it from line {protected_line}")
 }
 
 fn methods_meet(a: &RouteSpec, b: &RouteSpec) -> bool {

@@ -38,7 +38,8 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>, upstreams: &mut Ups
     let nodes = root.get("routes").and_then(|node| reader.list(node, "routes")).unwrap_or_default();
     let (specs, spans): (Vec<RouteSpec>, Vec<RouteSpans>) =
         nodes.iter().filter_map(|node| read_route(reader, node, upstreams)).unzip();
-    if nodes.is_empty() {
+    if root.get("routes").is_none_or(|node| matches!(&node.value, Value::List(it) if it.is_empty()))
+    {
         reader.findings.warn(
             root.key_at("routes"),
             "no `routes`: every request is answered 404",
@@ -153,7 +154,7 @@ fn read_methods(reader: &mut Reader<'_>, table: Table<'_>) -> Option<Vec<Method>
     for node in nodes {
         let method = read_method(reader, node)?;
         if methods.contains(&method) {
-            reader.findings.error(node.at, format!("method `{method}` comes twice"));
+            reader.findings.error(node.at, format!("method `{}` comes twice", node.written()));
         }
         methods.push(method);
     }
@@ -170,7 +171,10 @@ fn read_method(reader: &mut Reader<'_>, node: &Node) -> Option<Method> {
         Ok(method) if *text == *upper => return Some(method),
         Ok(_) => (
             format!("method `{}` is not in capitals", node.written()),
-            format!("methods are compared exactly; write `{upper}`"),
+            format!(
+                "methods are compared exactly; write `{}`",
+                node.written().to_ascii_uppercase()
+            ),
         ),
         Err(_) => (format!("`{}` is no method", node.written()), "like `GET`".to_owned()),
     };
