@@ -96,7 +96,11 @@ pub struct SettingsIndexBuilder {
 
 impl SettingsIndexBuilder {
     /// Adds an account and returns the setting that it had before, if it comes twice.
-    pub fn insert(&mut self, account: AccountId, setting: AccountSetting) -> Option<AccountSetting> {
+    pub fn insert(
+        &mut self,
+        account: AccountId,
+        setting: AccountSetting,
+    ) -> Option<AccountSetting> {
         self.shards.get_mut(shard_of(account))?.insert(account, setting)
     }
 

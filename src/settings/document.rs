@@ -99,9 +99,7 @@ enum Level {
 impl Level {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Account => {
-                &["mode", "allowlist", "user", "service_id", "service", "candidate"]
-            }
+            Self::Account => &["mode", "allowlist", "user", "service_id", "service", "candidate"],
             Self::Candidate => &["mode", "allowlist", "user", "service_id", "service"],
             Self::Type => &["mode", "allowlist"],
         }
@@ -275,12 +273,7 @@ impl<'t> Pass<'t> {
         Ok(block)
     }
 
-    fn aliased_block(
-        &self,
-        id: usize,
-        level: Level,
-        span: &Span,
-    ) -> Result<Block, DocumentError> {
+    fn aliased_block(&self, id: usize, level: Level, span: &Span) -> Result<Block, DocumentError> {
         let Some(Anchored::Block(block)) = self.anchors.get(&id) else {
             return Err(refused(span, ALIAS.to_owned()));
         };
@@ -321,14 +314,13 @@ impl<'t> Pass<'t> {
                 break;
             }
             let span = next.1;
-            match &next.0 {
-                // The common case, without a copy of the text.
-                Event::Scalar(text, _, 0, _) => list.insert(account(text, &span)?),
-                _ => {
-                    let text = self.scalar(next, "an account")?.text;
-                    list.insert(account(&text, &span)?)
-                }
-            };
+            // The common case needs no copy of the text.
+            if let Event::Scalar(text, _, 0, _) = &next.0 {
+                list.insert(account(text, &span)?);
+            } else {
+                let text = self.scalar(next, "an account")?.text;
+                list.insert(account(&text, &span)?);
+            }
         }
         let list = self.shared(list);
         if anchor != 0 {
@@ -343,9 +335,8 @@ impl<'t> Pass<'t> {
             return Arc::clone(&self.empty);
         }
         // The sum doesn't depend on the set's order.
-        let hash = list
-            .iter()
-            .fold(0_u64, |sum, account| sum.wrapping_add(LIST_HASHER.hash_one(account)));
+        let hash =
+            list.iter().fold(0_u64, |sum, account| sum.wrapping_add(LIST_HASHER.hash_one(account)));
         if let Some(known) = self.lists.get(&hash)
             && **known == list
         {
@@ -382,7 +373,8 @@ impl<'t> Pass<'t> {
 }
 
 fn account(text: &str, span: &Span) -> Result<AccountId, DocumentError> {
-    AccountId::parse(text).map_err(|error| refused(span, format!("`{text}` is no account: {error}")))
+    AccountId::parse(text)
+        .map_err(|error| refused(span, format!("`{text}` is no account: {error}")))
 }
 
 fn expected(what: &str) -> String {

@@ -5,6 +5,7 @@
 //! that are proven to mean that setting. Touches no file.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -194,13 +195,15 @@ impl Change<'_> {
         }
         let next = block.changed_to(self.wanted, self.index.default_setting(), &self.empty);
         let mut replacements = Vec::new();
-        let mut added = changed_members(self.text, &entry.value, &block.level, &next.level, &mut replacements)?;
+        let mut added =
+            changed_members(self.text, &entry.value, &block.level, &next.level, &mut replacements)?;
         for kind in IdentityType::ALL {
             let (before, after) = (block.of_type(kind), next.of_type(kind));
             let Some(members) = after.filter(|_| before != after) else { continue };
             match (before, member(&entry.value, kind.as_str())) {
                 (Some(before), Some(own)) if matches!(own.value.shape, Shape::Mapping { .. }) => {
-                    let more = changed_members(self.text, &own.value, before, members, &mut replacements)?;
+                    let more =
+                        changed_members(self.text, &own.value, before, members, &mut replacements)?;
                     insert(self.text, &own.value, own.column, &more, &mut replacements)?;
                 }
                 (_, Some(own)) => replacements.push(Replacement {
@@ -338,9 +341,11 @@ fn replace_list(
             replacements.push(Replacement { range: start..end, text: String::new() });
         }
     }
-    let lines: String =
-        missing.iter().map(|account| format!("{lead}- \"{account}\"{}", newline(text))).collect();
-    if !lines.is_empty() {
+    if !missing.is_empty() {
+        let mut lines = String::new();
+        for account in missing {
+            let _ = write!(lines, "{lead}- \"{account}\"{}", newline(text));
+        }
         // Before the first item's line, which may itself go.
         replacements.push(Replacement { range: top..top, text: lines });
     }

@@ -230,7 +230,6 @@ impl Shared {
         revision
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "the guard is held to the end")]
     fn update(
         &self,
         mut version: OwnedMutexGuard<Fingerprint>,
@@ -282,8 +281,8 @@ impl fmt::Debug for SettingsStore {
 
 fn load(path: &Path) -> Result<(SettingsIndex, Fingerprint), SettingsError> {
     let (text, version) = read(path)?;
-    let index = parse(&text)
-        .map_err(|error| SettingsError::Document { path: path.to_owned(), error })?;
+    let index =
+        parse(&text).map_err(|error| SettingsError::Document { path: path.to_owned(), error })?;
     Ok((index, version))
 }
 

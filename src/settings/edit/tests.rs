@@ -12,7 +12,11 @@ fn of(mode: Mode, allowlist: &[&str]) -> crate::perimeter::TypeSetting {
     }
 }
 
-fn set(user: (Mode, &[&str]), service_id: (Mode, &[&str]), service: (Mode, &[&str])) -> AccountSetting {
+fn set(
+    user: (Mode, &[&str]),
+    service_id: (Mode, &[&str]),
+    service: (Mode, &[&str]),
+) -> AccountSetting {
     AccountSetting::new(
         [of(user.0, user.1), of(service_id.0, service_id.1), of(service.0, service.1)],
         [None, None, None],
@@ -50,6 +54,7 @@ fn the_mode_changes_in_place() {
 
 /// Before, wanted, after, and why; `a` is edited.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn edits_keep_all_that_they_do_not_change() {
     use Mode::{Limited, ReportOnly, Unrestricted};
     let limited_b = || all(Limited, &["b"]);
@@ -127,11 +132,27 @@ fn edits_keep_all_that_they_do_not_change() {
             set((Limited, &["b"]), (ReportOnly, &[]), (ReportOnly, &[])),
             "accounts:\n    z:\n        mode: limited\n    \"a\":\n      mode: report-only\n      allowlist: []\n      user: { mode: limited, allowlist: [\"b\"] }\n\ndefault: {} # d\n",
         ),
-        ("accounts: {z: {}}\n", limited_b(), "accounts: {z: {}, \"a\": { mode: limited, allowlist: [\"b\"] }}\n"),
-        ("accounts: {}\n", limited_b(), "accounts: { \"a\": { mode: limited, allowlist: [\"b\"] }}\n"),
-        ("accounts: # none\ndefault: {}\n", limited_b(), "accounts: # none\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\ndefault: {}\n"),
+        (
+            "accounts: {z: {}}\n",
+            limited_b(),
+            "accounts: {z: {}, \"a\": { mode: limited, allowlist: [\"b\"] }}\n",
+        ),
+        (
+            "accounts: {}\n",
+            limited_b(),
+            "accounts: { \"a\": { mode: limited, allowlist: [\"b\"] }}\n",
+        ),
+        (
+            "accounts: # none\ndefault: {}\n",
+            limited_b(),
+            "accounts: # none\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\ndefault: {}\n",
+        ),
         // No `accounts` at all.
-        ("default: {} # d", limited_b(), "default: {} # d\naccounts:\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\n"),
+        (
+            "default: {} # d",
+            limited_b(),
+            "default: {} # d\naccounts:\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\n",
+        ),
         // Other line ends.
         (
             "accounts:\r\n  a:\r\n    mode: limited\r\n  z: {}\r\n",
@@ -217,7 +238,8 @@ mod any_change {
                 for member in members {
                     let key = member.split(':').next().unwrap().to_owned();
                     if !seen.contains(&key) {
-                        text.push_str(&format!("\n    {}", member.trim_end()));
+                        text.push_str("\n    ");
+                        text.push_str(member.trim_end());
                         seen.push(key);
                     }
                 }
