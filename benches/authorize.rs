@@ -75,8 +75,8 @@ fn snapshot(mode: Mode) -> (SnapshotReader, String) {
     let key = Ed25519KeyPair::generate().unwrap();
     let x = data_encoding::BASE64URL_NOPAD.encode(key.public_key().as_ref());
     let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
-    let key_sets = KeySets::new(vec![issuer()])
-        .with_keys(ISSUER, KeySet::parse(jwks.as_bytes()).unwrap());
+    let key_sets =
+        KeySets::new(vec![issuer()]).with_keys(ISSUER, KeySet::parse(jwks.as_bytes()).unwrap());
 
     let partners = (0..999).map(|n| AccountId::parse(&format!("{n:032x}")).unwrap());
     let partners = partners.chain([AccountId::parse(CALLER).unwrap()]).collect();
