@@ -21,8 +21,8 @@ use crate::clock::{SystemClock, UnixSeconds};
 use crate::iam::{Identity, IdentityKind};
 use crate::token::jwt::{Claims, Expected, Jws};
 use crate::token::{
-    self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm, claims,
-    jwks,
+    self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm,
+    claims, jwks,
 };
 
 /// Arguments of `crossgate token verify`.
@@ -102,7 +102,9 @@ pub fn verify(
     let answered = match (args.format, &args.jwks) {
         (Format::Jsonl, _) => verify_lines(args, now, streams),
         (Format::Json, Some(_)) => verify_with_keys(args, now, streams),
-        (Format::Json, None) if args.signature_only => Err(usage("`--signature-only` needs `--jwks`")),
+        (Format::Json, None) if args.signature_only => {
+            Err(usage("`--signature-only` needs `--jwks`"))
+        }
         (Format::Json, None) => {
             let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
             issuers(path)
@@ -190,8 +192,8 @@ fn verify_with_keys(
 ) -> Result<Outcome, CannotRun> {
     let token = read_token(args, streams.input)?;
     let path = args.jwks.as_deref().ok_or_else(|| usage("`--jwks` is missing"))?;
-    let document = std::fs::read(path)
-        .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
+    let document =
+        std::fs::read(path).map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
     let question = Question {
         token: &token,
         issuer: args.issuer.as_deref(),
@@ -285,11 +287,7 @@ enum Algorithms {
 
 type Unreadable = (Value, String);
 
-fn answer_line<'a>(
-    line: &[u8],
-    args: &VerifyArgs,
-    now: UnixSeconds,
-) -> Result<Answer<'a>, Unreadable> {
+fn answer_line(line: &[u8], args: &VerifyArgs, now: UnixSeconds) -> Result<Answer, Unreadable> {
     let parsed: Line<'_> = serde_json::from_slice(line).map_err(|error| {
         let id = serde_json::from_slice::<Map<String, Value>>(line)
             .ok()
@@ -417,37 +415,40 @@ impl From<KeySetError> for Bad {
 }
 
 /// The answer as it is written.
-#[derive(Default, Serialize)]
-struct Answer<'a> {
+#[derive(Serialize)]
+struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Value>,
     valid: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    claims: Option<Option<Map<String, Value>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    identity: Option<Option<IdentityWire>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    #[serde(flatten)]
+    said: Said,
 }
 
-impl Answer<'_> {
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said {
+    Good {
+        header: Map<String, Value>,
+        claims: Option<Map<String, Value>>,
+        identity: Option<Box<IdentityWire>>,
+    },
+    Bad {
+        error: &'static str,
+        detail: String,
+    },
+}
+
+impl Answer {
     fn of(answer: Result<Good, Bad>) -> Self {
-        match answer {
-            Ok(Good { header, claims, identity }) => Self {
-                valid: true,
-                header: Some(header),
-                claims: Some(claims),
-                identity: Some(identity.map(IdentityWire::from)),
-                ..Self::default()
-            },
-            Err(Bad { error, detail }) => {
-                Self { error: Some(error), detail: Some(detail), ..Self::default() }
+        let valid = answer.is_ok();
+        let said = match answer {
+            Ok(Good { header, claims, identity }) => {
+                let identity = identity.map(IdentityWire::from).map(Box::new);
+                Said::Good { header, claims, identity }
             }
-        }
+            Err(Bad { error, detail }) => Said::Bad { error, detail },
+        };
+        Self { id: None, valid, said }
     }
 }
 
@@ -502,7 +503,7 @@ fn answer_one(answer: Result<Good, Bad>, output: &mut dyn Write) -> Result<Outco
     Ok(outcome)
 }
 
-fn write_json(answer: &Answer<'_>, output: &mut dyn Write) -> Result<(), CannotRun> {
+fn write_json(answer: &Answer, output: &mut dyn Write) -> Result<(), CannotRun> {
     let broken = |error: io::Error| CannotRun(error.to_string());
     let mut text = serde_json::to_vec(answer).map_err(|error| CannotRun(error.to_string()))?;
     text.push(b'\n');
@@ -510,20 +511,24 @@ fn write_json(answer: &Answer<'_>, output: &mut dyn Write) -> Result<(), CannotR
 }
 
 fn read_token(args: &VerifyArgs, input: &mut dyn BufRead) -> Result<String, CannotRun> {
-    let text = match (&args.token, &args.token_file) {
-        (Some(token), None) => return Ok(token.clone()),
-        (None, Some(path)) if path == Path::new("-") => {
-            read_text(input).map_err(|error| CannotRun(error.to_string()))?
-        }
-        (None, Some(path)) => std::fs::File::open(path)
-            .and_then(|mut file| read_text(&mut file))
-            .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?,
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(usage("one of `--token` and `--token-file` is needed"));
-        }
-    };
+    let text =
+        match (&args.token, &args.token_file) {
+            (Some(token), None) => return Ok(token.clone()),
+            (None, Some(path)) if path == Path::new("-") => {
+                read_text(input).map_err(|error| CannotRun(error.to_string()))?
+            }
+            (None, Some(path)) => std::fs::File::open(path)
+                .and_then(|mut file| read_text(&mut file))
+                .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?,
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(usage("one of `--token` and `--token-file` is needed"));
+            }
+        };
     // An editor or `echo` ends the file with a newline, which is not of the token.
-    Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+    Ok(text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
+        .to_owned())
 }
 
 fn read_text(source: &mut (impl Read + ?Sized)) -> io::Result<String> {
@@ -536,7 +541,9 @@ fn read_text(source: &mut (impl Read + ?Sized)) -> io::Result<String> {
 
 fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, CannotRun> {
     let parse = |name: &String| {
-        name.trim().parse().map_err(|error: UnknownAlgorithm| CannotRun(format!("`{name}` is {error}")))
+        name.trim()
+            .parse()
+            .map_err(|error: UnknownAlgorithm| CannotRun(format!("`{name}` is {error}")))
     };
     names.iter().map(parse).collect()
 }

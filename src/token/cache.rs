@@ -96,7 +96,8 @@ impl Verifier {
         key_sets: &KeySets,
         now: UnixSeconds,
     ) -> Result<(Option<Arc<str>>, Arc<Entry>), TokenError> {
-        if let Some(entry) = self.tokens.get(token).filter(|entry| entry.is_current(key_sets, now)) {
+        if let Some(entry) = self.tokens.get(token).filter(|entry| entry.is_current(key_sets, now))
+        {
             self.hits.increment(1);
             return Ok((None, entry));
         }
@@ -169,7 +170,9 @@ impl Entry {
 /// Tokens are secrets, so the contents stay out.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("tokens", &self.tokens.entry_count()).finish()
+        f.debug_struct("Verifier")
+            .field("tokens", &self.tokens.entry_count())
+            .finish_non_exhaustive()
     }
 }
 

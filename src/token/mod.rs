@@ -22,7 +22,7 @@ mod roca;
 
 #[cfg(test)]
 #[path = "../../tests/token_mint/mod.rs"]
-mod token_mint;
+pub(crate) mod token_mint;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use cache::{Verifier, WorkerVerifier};
@@ -69,7 +69,7 @@ pub enum JwksLocation {
     File(std::path::PathBuf),
     /// A URL; https, or http where the configuration allows it.
     Url(Box<str>),
-    /// OpenID Connect discovery at `<issuer>/.well-known/openid-configuration`.
+    /// `OpenID` Connect discovery at `<issuer>/.well-known/openid-configuration`.
     Discovery {
         /// Whether http to other than loopback is allowed.
         allow_http: bool,
@@ -107,11 +107,7 @@ pub struct PointerMapping {
 /// # Errors
 /// Whatever is wrong with the token. [`TokenError::KeysUnavailable`] is not the client's fault,
 /// and after [`TokenError::UnknownKey`] a fetch of the issuer's keys may help.
-pub fn verify(
-    token: &str,
-    key_sets: &KeySets,
-    now: UnixSeconds,
-) -> Result<Identity, TokenError> {
+pub fn verify(token: &str, key_sets: &KeySets, now: UnixSeconds) -> Result<Identity, TokenError> {
     verify_by_issuer(token, key_sets, now).map(|verified| verified.identity)
 }
 

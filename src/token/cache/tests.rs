@@ -17,7 +17,7 @@ fn spec(issuer: &str) -> IssuerSpec {
         algorithms: vec![Algorithm::EdDsa],
         jwks: JwksSource {
             location: JwksLocation::File("keys.json".into()),
-            refresh: Duration::from_secs(300),
+            refresh: Duration::from_mins(5),
             unknown_kid_interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
         },
@@ -176,5 +176,5 @@ fn many_tokens_stay_within_the_bound_and_none_is_mistaken_for_another() {
 fn nothing_of_a_token_is_shown() {
     let known = Known::new();
     let shown = format!("{:?} {:?}", known.shared, known.worker);
-    assert!(!shown.contains(&known.token[..8]), "{shown}");
+    assert!(!shown.contains(known.token.split('.').next().unwrap()), "{shown}");
 }

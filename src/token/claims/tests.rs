@@ -15,7 +15,7 @@ fn spec(claims: ClaimsMapping) -> IssuerSpec {
         algorithms: vec![Algorithm::Rs256],
         jwks: JwksSource {
             location: JwksLocation::File("keys.json".into()),
-            refresh: Duration::from_secs(300),
+            refresh: Duration::from_mins(5),
             unknown_kid_interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
         },
@@ -83,9 +83,14 @@ fn a_users_token_is_a_user_shown_by_address() {
             "account": { "bss": "123123123123123" }, "scope": "openid", "acr": 1, "amr": ["pwd"],
         }),
         [
-            "123123123123123", "user", "Login",
-            "arn:aws:iam::123123123123123:user/IBMid-XXXXXXX", "IBMid-XXXXXXX",
-            "quixote@email.com", "IBMid-XXXXXXX", "quixote@email.com",
+            "123123123123123",
+            "user",
+            "Login",
+            "arn:aws:iam::123123123123123:user/IBMid-XXXXXXX",
+            "IBMid-XXXXXXX",
+            "quixote@email.com",
+            "IBMid-XXXXXXX",
+            "quixote@email.com",
         ],
     );
 }
@@ -101,9 +106,14 @@ fn a_service_ids_token_is_a_service_id() {
             "account": { "valid": true, "bss": ACCOUNT, "frozen": true },
         }),
         [
-            ACCOUNT, "service_id", "Login",
+            ACCOUNT,
+            "service_id",
+            "Login",
             "arn:aws:iam::f71446b6474d45bf81196da45de13940:user/iam-ServiceId-c1e45eff",
-            id, "My Service ID", id, "My Service ID",
+            id,
+            "My Service ID",
+            id,
+            "My Service ID",
         ],
     );
 }
@@ -124,9 +134,14 @@ fn a_services_token_is_a_service_by_its_crn() {
 
 #[test]
 fn a_services_crn_must_name_a_service() {
-    for id in ["crn-crn:v1:bluemix:public", "crn-crn:v2:b:p:s:", "crn-crn:v1:b:p::x", "crn-x",
-        "crn-crn:v1:b:p:a b:x", "crn-crn:v1:b:p:*:x"]
-    {
+    for id in [
+        "crn-crn:v1:bluemix:public",
+        "crn-crn:v2:b:p:s:",
+        "crn-crn:v1:b:p::x",
+        "crn-x",
+        "crn-crn:v1:b:p:a b:x",
+        "crn-crn:v1:b:p:*:x",
+    ] {
         let claims = json!({ "iam_id": id, "account": { "bss": ACCOUNT } });
         assert_eq!(ibm_of(claims), Err(invalid("iam_id")), "{id}");
     }
@@ -145,23 +160,41 @@ fn a_profiles_session_has_the_profiles_account_and_the_logins_type() {
     check(
         session("Profile", json!({ "iam_id": "IBMid-1", "sub": "a@b.c", "name": "A B" })),
         [
-            ACCOUNT, "user", "Profile", &format!("{role}/IBMid-1"), "iam-Profile-9f", "auditors",
-            "IBMid-1", "A B",
+            ACCOUNT,
+            "user",
+            "Profile",
+            &format!("{role}/IBMid-1"),
+            "iam-Profile-9f",
+            "auditors",
+            "IBMid-1",
+            "A B",
         ],
     );
     check(
         session("Profile", json!({ "iam_id": "iam-ServiceId-1", "sub_type": "ServiceId" })),
         [
-            ACCOUNT, "service_id", "Profile", &format!("{role}/iam-ServiceId-1"),
-            "iam-Profile-9f", "auditors", "iam-ServiceId-1", "",
+            ACCOUNT,
+            "service_id",
+            "Profile",
+            &format!("{role}/iam-ServiceId-1"),
+            "iam-Profile-9f",
+            "auditors",
+            "iam-ServiceId-1",
+            "",
         ],
     );
     let compute = "crn-crn:v1:bluemix:public:is:us-south:a/1::instance:2";
     check(
         session("ComputeResource", json!({ "iam_id": compute, "sub_type": "CRN" })),
         [
-            ACCOUNT, "service", "Profile", &format!("{role}/{compute}"), "iam-Profile-9f",
-            "auditors", compute, "",
+            ACCOUNT,
+            "service",
+            "Profile",
+            &format!("{role}/{compute}"),
+            "iam-Profile-9f",
+            "auditors",
+            compute,
+            "",
         ],
     );
 }
@@ -203,9 +236,22 @@ fn a_claim_of_another_type_refuses_the_token() {
     });
     assert!(ibm_of(base.clone()).is_ok());
     for pointer in [
-        "/iam_id", "/sub", "/sub_type", "/name", "/account", "/account/bss", "/amr", "/amr/0",
-        "/auth_time", "/identifier", "/authn", "/authn/iam_id", "/authn/sub", "/authn/sub_type",
-        "/authn/name", "/authn/email",
+        "/iam_id",
+        "/sub",
+        "/sub_type",
+        "/name",
+        "/account",
+        "/account/bss",
+        "/amr",
+        "/amr/0",
+        "/auth_time",
+        "/identifier",
+        "/authn",
+        "/authn/iam_id",
+        "/authn/sub",
+        "/authn/sub_type",
+        "/authn/name",
+        "/authn/email",
     ] {
         for wrong in [json!(null), json!(-7), json!(["x", 1]), json!("\n")] {
             let mut claims = base.clone();
@@ -253,8 +299,16 @@ fn pointers_find_account_type_tags_and_factor() {
     .unwrap();
     assert_eq!(
         summary(&identity),
-        ["acme", "service_id", "Login", "arn:aws:iam::acme:user/robot", "robot", "Robot", "robot",
-         "Robot"]
+        [
+            "acme",
+            "service_id",
+            "Login",
+            "arn:aws:iam::acme:user/robot",
+            "robot",
+            "Robot",
+            "robot",
+            "Robot"
+        ]
     );
     assert_eq!(identity.session_tags, BTreeMap::from([("team".into(), "blue".into())]));
     assert_eq!(identity.mfa, Some(true));

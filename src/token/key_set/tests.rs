@@ -10,7 +10,7 @@ fn parse(keys: &Value) -> Result<KeySet, KeySetError> {
 }
 
 #[track_caller]
-fn skipped(jwk: Value, reason: SkipReason) {
+fn skipped(jwk: &Value, reason: SkipReason) {
     assert_eq!(parse(&json!([jwk])), Err(KeySetError::Unusable { reason }));
     let good = Signer::new("EdDSA", "good");
     let mixed = parse(&json!([jwk, good.jwk()])).unwrap();
@@ -35,7 +35,10 @@ fn keys_of_all_algorithms_are_usable() {
 fn a_key_verifies_what_its_type_and_alg_allow_and_nothing_else() {
     let allowed = |jwk: &Value| {
         let set = parse(&json!([jwk])).unwrap();
-        Algorithm::ALL.into_iter().filter(|a| set.keys[0].verifier(*a).is_some()).collect::<Vec<_>>()
+        Algorithm::ALL
+            .into_iter()
+            .filter(|a| set.keys[0].verifier(*a).is_some())
+            .collect::<Vec<_>>()
     };
     let rsa = Signer::new("PS384", "r");
     assert_eq!(allowed(&rsa.bare_jwk()), RSA_ALGORITHMS);
@@ -53,11 +56,11 @@ fn a_key_verifies_what_its_type_and_alg_allow_and_nothing_else() {
 #[test]
 fn keys_for_other_purposes_are_skipped() {
     let key = Signer::new("ES256", "k");
-    skipped(with(&key, "use", json!("enc")), SkipReason::Use);
-    skipped(with(&key, "use", json!(1)), SkipReason::Use);
-    skipped(with(&key, "key_ops", json!(["sign"])), SkipReason::Use);
-    skipped(with(&key, "key_ops", json!([])), SkipReason::Use);
-    skipped(with(&key, "key_ops", json!("verify")), SkipReason::Use);
+    skipped(&with(&key, "use", json!("enc")), SkipReason::Use);
+    skipped(&with(&key, "use", json!(1)), SkipReason::Use);
+    skipped(&with(&key, "key_ops", json!(["sign"])), SkipReason::Use);
+    skipped(&with(&key, "key_ops", json!([])), SkipReason::Use);
+    skipped(&with(&key, "key_ops", json!("verify")), SkipReason::Use);
     assert!(parse(&json!([with(&key, "key_ops", json!(["sign", "verify"]))])).is_ok());
 }
 
@@ -66,33 +69,33 @@ fn keys_that_contradict_themselves_are_skipped() {
     let ec = Signer::new("ES256", "k");
     let ed = Signer::new("EdDSA", "k");
     let rsa = Signer::new("RS256", "k");
-    skipped(with(&ec, "alg", json!("ES384")), SkipReason::Algorithm);
-    skipped(with(&ec, "alg", json!("HS256")), SkipReason::Algorithm);
-    skipped(with(&ec, "alg", json!(null)), SkipReason::Algorithm);
-    skipped(with(&rsa, "alg", json!("RSA1_5")), SkipReason::Algorithm);
-    skipped(with(&rsa, "alg", json!("ES256")), SkipReason::Algorithm);
-    skipped(with(&ed, "alg", json!("ES256")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!("ES384")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!("HS256")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!(null)), SkipReason::Algorithm);
+    skipped(&with(&rsa, "alg", json!("RSA1_5")), SkipReason::Algorithm);
+    skipped(&with(&rsa, "alg", json!("ES256")), SkipReason::Algorithm);
+    skipped(&with(&ed, "alg", json!("ES256")), SkipReason::Algorithm);
     let mut other_curve = ec.bare_jwk();
     other_curve["crv"] = json!("P-384");
-    skipped(other_curve, SkipReason::Encoding);
-    skipped(with(&ec, "crv", json!("secp256k1")), SkipReason::Curve);
-    skipped(with(&ed, "crv", json!("X25519")), SkipReason::Curve);
-    skipped(with(&ec, "kty", json!("OKP")), SkipReason::Curve);
-    skipped(with(&ec, "kty", json!("RSA")), SkipReason::Algorithm);
-    skipped(with(&ec, "kty", json!("AKP")), SkipReason::KeyType);
-    skipped(with(&ec, "kid", json!(7)), SkipReason::Kid);
-    skipped(with(&ec, "kid", json!("k".repeat(KID_BYTES_MAX + 1))), SkipReason::Kid);
+    skipped(&other_curve, SkipReason::Encoding);
+    skipped(&with(&ec, "crv", json!("secp256k1")), SkipReason::Curve);
+    skipped(&with(&ed, "crv", json!("X25519")), SkipReason::Curve);
+    skipped(&with(&ec, "kty", json!("OKP")), SkipReason::Curve);
+    skipped(&with(&ec, "kty", json!("RSA")), SkipReason::Algorithm);
+    skipped(&with(&ec, "kty", json!("AKP")), SkipReason::KeyType);
+    skipped(&with(&ec, "kid", json!(7)), SkipReason::Kid);
+    skipped(&with(&ec, "kid", json!("k".repeat(KID_BYTES_MAX + 1))), SkipReason::Kid);
     assert!(parse(&json!([with(&ec, "kid", json!("k".repeat(KID_BYTES_MAX)))])).is_ok());
-    skipped(json!({ "kty": "oct", "k": "AAAA", "kid": "k" }), SkipReason::KeyType);
-    skipped(json!({ "kid": "k" }), SkipReason::KeyType);
+    skipped(&json!({ "kty": "oct", "k": "AAAA", "kid": "k" }), SkipReason::KeyType);
+    skipped(&json!({ "kid": "k" }), SkipReason::KeyType);
 }
 
 #[test]
 fn a_published_private_key_is_skipped() {
     let ec = Signer::new("ES256", "k");
-    skipped(with(&ec, "d", json!("AAAA")), SkipReason::Private);
+    skipped(&with(&ec, "d", json!("AAAA")), SkipReason::Private);
     let rsa = Signer::new("RS256", "k");
-    skipped(with(&rsa, "p", json!("AAAA")), SkipReason::Private);
+    skipped(&with(&rsa, "p", json!("AAAA")), SkipReason::Private);
 }
 
 #[test]
@@ -103,22 +106,22 @@ fn weak_and_misshapen_numbers_are_skipped() {
         *n.last_mut().unwrap() = low;
         json!(b64(&n))
     };
-    skipped(with(&rsa, "n", modulus(128, 1)), SkipReason::Size);
-    skipped(with(&rsa, "n", modulus(255, 1)), SkipReason::Size);
-    skipped(with(&rsa, "n", modulus(1025, 1)), SkipReason::Size);
-    skipped(with(&rsa, "n", json!("")), SkipReason::Size);
-    skipped(with(&rsa, "n", modulus(256, 2)), SkipReason::Weak);
-    skipped(with(&rsa, "e", json!("AQ")), SkipReason::Weak);
-    skipped(with(&rsa, "e", json!("Ag")), SkipReason::Weak);
-    skipped(with(&rsa, "e", json!("AQAB=")), SkipReason::Encoding);
-    skipped(with(&rsa, "e", json!(65537)), SkipReason::Encoding);
+    skipped(&with(&rsa, "n", modulus(128, 1)), SkipReason::Size);
+    skipped(&with(&rsa, "n", modulus(255, 1)), SkipReason::Size);
+    skipped(&with(&rsa, "n", modulus(1025, 1)), SkipReason::Size);
+    skipped(&with(&rsa, "n", json!("")), SkipReason::Size);
+    skipped(&with(&rsa, "n", modulus(256, 2)), SkipReason::Weak);
+    skipped(&with(&rsa, "e", json!("AQ")), SkipReason::Weak);
+    skipped(&with(&rsa, "e", json!("Ag")), SkipReason::Weak);
+    skipped(&with(&rsa, "e", json!("AQAB=")), SkipReason::Encoding);
+    skipped(&with(&rsa, "e", json!(65537)), SkipReason::Encoding);
     let ec = Signer::new("ES256", "k");
-    skipped(with(&ec, "y", ec.jwk()["x"].clone()), SkipReason::Encoding);
-    skipped(with(&ec, "x", json!(b64(&[0; 31]))), SkipReason::Encoding);
-    skipped(with(&ec, "x", json!(b64(&[0; 33]))), SkipReason::Encoding);
+    skipped(&with(&ec, "y", ec.jwk()["x"].clone()), SkipReason::Encoding);
+    skipped(&with(&ec, "x", json!(b64(&[0; 31]))), SkipReason::Encoding);
+    skipped(&with(&ec, "x", json!(b64(&[0; 33]))), SkipReason::Encoding);
     let ed = Signer::new("EdDSA", "k");
-    skipped(with(&ed, "x", json!(b64(&[1; 31]))), SkipReason::Encoding);
-    skipped(with(&ed, "x", json!(null)), SkipReason::Encoding);
+    skipped(&with(&ed, "x", json!(b64(&[1; 31]))), SkipReason::Encoding);
+    skipped(&with(&ed, "x", json!(null)), SkipReason::Encoding);
 }
 
 #[test]
@@ -133,8 +136,16 @@ fn leading_zero_octets_of_rsa_numbers_do_not_count() {
 #[test]
 fn what_is_no_key_set_is_an_error() {
     for document in [
-        "", "null", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[]}x"#,
-        r#"{"keys":[],"keys":[]}"#, "<html>", r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#,
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"keys":{}}"#,
+        r#"{"keys":[1]}"#,
+        r#"{"keys":[]}x"#,
+        r#"{"keys":[],"keys":[]}"#,
+        "<html>",
+        r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#,
     ] {
         assert_eq!(KeySet::parse(document.as_bytes()), Err(KeySetError::Format), "{document}");
     }
