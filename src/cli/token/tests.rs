@@ -243,7 +243,7 @@ fn each_line_has_its_answer_and_a_bad_one_does_not_end_the_run() {
 fn a_line_longer_than_the_limit_is_skipped_to_its_end() {
     let fixture = Fixture::new();
     let good = line(1, &fixture.signer, &fixture.token, &json!({ "at": 1 }));
-    let long = format!("{{\"id\":0,\"x\":\"{}\"}}", "x".repeat(LINE_BYTES_MAX * 2));
+    let long = format!("{{\"id\":0,\"x\":\"{}\"}}", "x".repeat(INPUT_BYTES_MAX * 2));
     let ran = run(&["--format", "jsonl", "-"], &format!("{long}\n{good}\n"));
     assert_eq!(ran.answers.len(), 2);
     assert_eq!(ran.answers[0]["error"], json!("unreadable_line"));
@@ -326,4 +326,10 @@ fn with_a_configuration_the_proxys_own_rules_count() {
 
     std::fs::remove_file(fixture.path("keys.json")).unwrap();
     with(&["--at", "1"], good).could_not("https://i.example.com");
+}
+
+#[test]
+fn the_token_is_not_in_the_debug_form_of_the_arguments() {
+    let args = Program::try_parse_from(["verify", "--token", "s3cr3t"]).unwrap().verify;
+    assert!(!format!("{args:?}").contains("s3cr3t"));
 }

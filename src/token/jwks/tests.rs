@@ -13,9 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::clock::UnixSeconds;
 use crate::snapshot::{Snapshot, SnapshotReader};
 use crate::token::token_mint::{Signer, jwks};
-use crate::token::{Algorithm, ClaimsMapping, JwksSource, KeySets};
+use crate::token::{Algorithm, ClaimsMapping, JwksSource, KeySets, TokenError};
 
 /// An identity provider: counts requests, answers what the test says.
 #[derive(Clone)]
@@ -215,9 +216,15 @@ async fn keys_are_loaded_once_and_told() {
 async fn an_unknown_key_brings_the_new_keys_at_once() {
     let (provider, running, old) = loaded().await;
     let new = signer("b");
+    let token = new.token(&json!({ "iss": ISSUER, "exp": 9, "iam_id": "IBMid-1" }));
+    let worker = crate::token::Verifier::new().worker();
+    let verify = || worker.verify(&token, &running.reader.load().key_sets, UnixSeconds(1));
+    assert_eq!(verify(), Err(TokenError::UnknownKey { issuer: ISSUER.into() }));
+
     provider.answer_keys(&[&old, &new]);
     let waited = timed(running.handle.wait_for_key(ISSUER)).await;
     assert!(running.has(&[&old, &new]), "in force when the wait ends");
+    assert!(verify().is_ok());
     assert!(waited < KEY_WAIT_MAX, "{waited:?}");
     assert_eq!(provider.requests(), 2);
 }
@@ -554,6 +561,18 @@ async fn https_is_for_trusted_certificates_only() {
     let mut source = KeySource::new(Arc::new(spec), doubting);
     let refused = source.read(Cause::Schedule).await.unwrap_err().to_string();
     assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[test]
+fn the_handle_works_from_any_thread() {
+    fn is_shared<T: Send + Sync + Clone>(_: &T) {}
+    fn is_send<T: Send>(_: T) {}
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _within = runtime.enter();
+    let (writer, reader) = SnapshotWriter::new();
+    let handle = JwksRefresher::start(reader, writer).unwrap();
+    is_shared(&handle);
+    is_send(handle.wait_for_key("x"));
 }
 
 #[test]

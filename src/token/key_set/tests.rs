@@ -115,6 +115,20 @@ fn weak_and_misshapen_numbers_are_skipped() {
     skipped(&with(&rsa, "e", json!("Ag")), SkipReason::Weak);
     skipped(&with(&rsa, "e", json!("AQAB=")), SkipReason::Encoding);
     skipped(&with(&rsa, "e", json!(65537)), SkipReason::Encoding);
+    skipped(&with(&rsa, "e", json!(b64(&[1, 0, 0, 0, 1]))), SkipReason::Encoding);
+    // 65537^128 has 2049 bits and the fingerprint of the flawed generator.
+    let mut power = vec![0; 260];
+    power[259] = 1;
+    for _ in 0..128 {
+        let shifted = [&power[2..], &[0, 0]].concat();
+        let mut carry = 0;
+        for (octet, add) in power.iter_mut().zip(shifted).rev() {
+            let sum = u16::from(*octet) + u16::from(add) + carry;
+            *octet = sum.to_be_bytes()[1];
+            carry = sum >> 8;
+        }
+    }
+    skipped(&with(&rsa, "n", json!(b64(&power))), SkipReason::Weak);
     let ec = Signer::new("ES256", "k");
     skipped(&with(&ec, "y", ec.jwk()["x"].clone()), SkipReason::Encoding);
     skipped(&with(&ec, "x", json!(b64(&[0; 31]))), SkipReason::Encoding);
@@ -202,6 +216,18 @@ fn a_key_without_a_name_answers_to_every_name_that_no_key_has() {
     assert_eq!(set.verify(Some("any"), Algorithm::EdDsa, message, &signature), Ok(()));
     let wrong = set.verify(Some("any"), Algorithm::EdDsa, message, &[0; 64]);
     assert_eq!(wrong, Err(Unverified::UnknownKey), "a key of that name may yet come");
+}
+
+#[test]
+fn a_named_key_is_found_behind_many_without_a_name() {
+    let message = b"message";
+    let named = Signer::new("EdDSA", "named");
+    let mut keys: Vec<_> =
+        (0..=TRIES_MAX).map(|_| Signer::new("EdDSA", "ignored").bare_jwk()).collect();
+    keys.push(named.jwk());
+    let set = parse(&Value::Array(keys)).unwrap();
+    let signature = named.signature(message);
+    assert_eq!(set.verify(Some("named"), Algorithm::EdDsa, message, &signature), Ok(()));
 }
 
 #[test]
