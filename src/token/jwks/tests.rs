@@ -102,8 +102,9 @@ async fn answer_one(
 }
 
 const ISSUER: &str = "https://i.example.com";
-const INTERVAL: Duration = Duration::from_millis(400);
-const TIMEOUT: Duration = Duration::from_millis(150);
+// Long enough that a busy machine does not reach them by itself.
+const INTERVAL: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 fn spec(issuer: &str, location: JwksLocation) -> IssuerSpec {
     IssuerSpec {
@@ -193,9 +194,15 @@ async fn timed(future: impl Future<Output = ()>) -> Duration {
 
 /// A provider with one key and a refresher that has it.
 async fn loaded() -> (Provider, Running, Signer) {
+    loaded_with(INTERVAL).await
+}
+
+async fn loaded_with(unknown_kid_interval: Duration) -> (Provider, Running, Signer) {
     let (provider, key) = (Provider::start().await, signer("a"));
     provider.answer_keys(&[&key]);
-    let running = Running::start(vec![spec(ISSUER, provider.url())]);
+    let mut spec = spec(ISSUER, provider.url());
+    spec.jwks.unknown_kid_interval = unknown_kid_interval;
+    let running = Running::start(vec![spec]);
     running.until(|snapshot| snapshot.key_sets.ready()).await;
     (provider, running, key)
 }
@@ -229,6 +236,13 @@ async fn an_unknown_key_brings_the_new_keys_at_once() {
     assert_eq!(provider.requests(), 2);
 }
 
+/// One fetch at once and one after each whole interval, two at least.
+#[track_caller]
+fn at_most_one_an_interval(fetches: usize, start: Instant) {
+    let intervals = usize::try_from(start.elapsed().as_millis() / INTERVAL.as_millis()).unwrap();
+    assert!((2..=1 + intervals).contains(&fetches), "{fetches} in {intervals}");
+}
+
 #[tokio::test]
 async fn a_storm_of_unknown_keys_costs_one_fetch_an_interval() {
     let (provider, running, key) = loaded().await;
@@ -245,8 +259,7 @@ async fn a_storm_of_unknown_keys_costs_one_fetch_an_interval() {
         }
         tokio::task::yield_now().await;
     }
-    // Begun at 0, 1 and 2 intervals.
-    assert_eq!(provider.requests() - 1, 3, "{waits} waits");
+    at_most_one_an_interval(provider.requests() - 1, start);
     assert!(100 < waits, "{waits}");
     assert!(running.has(&[&key]));
 }
@@ -260,7 +273,7 @@ async fn a_storm_on_a_broken_issuer_costs_no_more() {
         running.handle.wait_for_key(ISSUER).await;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert_eq!(provider.requests() - 1, 3);
+    at_most_one_an_interval(provider.requests() - 1, start);
     assert!(running.has(&[&key]));
 }
 
@@ -294,7 +307,7 @@ async fn nobody_waits_longer_than_the_limit() {
 
 #[tokio::test]
 async fn bad_answers_leave_the_keys_in_force() {
-    let (provider, running, key) = loaded().await;
+    let (provider, running, key) = loaded_with(Duration::from_millis(20)).await;
     let elsewhere = Provider::start().await;
     elsewhere.answer_keys(&[&signer("thief")]);
     let redirect = format!(
@@ -317,7 +330,6 @@ async fn bad_answers_leave_the_keys_in_force() {
     ] {
         provider.answer_raw(answer);
         let before = provider.requests();
-        // The interval of unknown keys is one for each of the answers.
         while provider.requests() == before {
             running.handle.wait_for_key(ISSUER).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
