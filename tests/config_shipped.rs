@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crossgate::config::{self, Config, EventsConfig, settings_lints};
+use crossgate::config::{self, Config, settings_lints};
+use crossgate::event::EventsConfig;
 use crossgate::route::{EdgeRules, Limits};
 
 fn shipped(name: &str) -> PathBuf {

@@ -158,8 +158,8 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 }
 
 fn token_digest(path: &Path) -> Result<Digest, AdminTokenError> {
-    let text = fs::read(path)
-        .map_err(|error| AdminTokenError::Read { path: path.to_owned(), error })?;
+    let text =
+        fs::read(path).map_err(|error| AdminTokenError::Read { path: path.to_owned(), error })?;
     let token = text.trim_ascii();
     if token.is_empty() || token.iter().any(u8::is_ascii_whitespace) {
         return Err(AdminTokenError::Content { path: path.to_owned() });

@@ -53,9 +53,7 @@ pub(super) fn get(state: &AdminState, path: &str) -> Answer {
     match path {
         "/healthz" => json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
         "/readyz" => readiness(state),
-        "/metrics" => {
-            answer(StatusCode::OK, "text/plain; version=0.0.4", state.metrics.render())
-        }
+        "/metrics" => answer(StatusCode::OK, "text/plain; version=0.0.4", state.metrics.render()),
         _ => json(StatusCode::OK, &snapshot(state)),
     }
 }

@@ -21,8 +21,8 @@ use crate::clock::{SystemClock, UnixSeconds};
 use crate::iam::{Identity, IdentityKind};
 use crate::token::jwt::{Claims, Expected, Jws};
 use crate::token::{
-    self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm, claims,
-    jwks,
+    self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm,
+    claims, jwks,
 };
 
 /// Arguments of `crossgate token verify`.
@@ -102,7 +102,9 @@ pub fn verify(
     let answered = match (args.format, &args.jwks) {
         (Format::Jsonl, _) => verify_lines(args, now, streams),
         (Format::Json, Some(_)) => verify_with_keys(args, now, streams),
-        (Format::Json, None) if args.signature_only => Err(usage("`--signature-only` needs `--jwks`")),
+        (Format::Json, None) if args.signature_only => {
+            Err(usage("`--signature-only` needs `--jwks`"))
+        }
         (Format::Json, None) => {
             let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
             issuers(path)
@@ -190,8 +192,8 @@ fn verify_with_keys(
 ) -> Result<Outcome, CannotRun> {
     let token = read_token(args, streams.input)?;
     let path = args.jwks.as_deref().ok_or_else(|| usage("`--jwks` is missing"))?;
-    let document = std::fs::read(path)
-        .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
+    let document =
+        std::fs::read(path).map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
     let question = Question {
         token: &token,
         issuer: args.issuer.as_deref(),
@@ -510,20 +512,24 @@ fn write_json(answer: &Answer<'_>, output: &mut dyn Write) -> Result<(), CannotR
 }
 
 fn read_token(args: &VerifyArgs, input: &mut dyn BufRead) -> Result<String, CannotRun> {
-    let text = match (&args.token, &args.token_file) {
-        (Some(token), None) => return Ok(token.clone()),
-        (None, Some(path)) if path == Path::new("-") => {
-            read_text(input).map_err(|error| CannotRun(error.to_string()))?
-        }
-        (None, Some(path)) => std::fs::File::open(path)
-            .and_then(|mut file| read_text(&mut file))
-            .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?,
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(usage("one of `--token` and `--token-file` is needed"));
-        }
-    };
+    let text =
+        match (&args.token, &args.token_file) {
+            (Some(token), None) => return Ok(token.clone()),
+            (None, Some(path)) if path == Path::new("-") => {
+                read_text(input).map_err(|error| CannotRun(error.to_string()))?
+            }
+            (None, Some(path)) => std::fs::File::open(path)
+                .and_then(|mut file| read_text(&mut file))
+                .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?,
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(usage("one of `--token` and `--token-file` is needed"));
+            }
+        };
     // An editor or `echo` ends the file with a newline, which is not of the token.
-    Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+    Ok(text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
+        .to_owned())
 }
 
 fn read_text(source: &mut (impl Read + ?Sized)) -> io::Result<String> {
@@ -536,7 +542,9 @@ fn read_text(source: &mut (impl Read + ?Sized)) -> io::Result<String> {
 
 fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, CannotRun> {
     let parse = |name: &String| {
-        name.trim().parse().map_err(|error: UnknownAlgorithm| CannotRun(format!("`{name}` is {error}")))
+        name.trim()
+            .parse()
+            .map_err(|error: UnknownAlgorithm| CannotRun(format!("`{name}` is {error}")))
     };
     names.iter().map(parse).collect()
 }

@@ -1,94 +1,11 @@
 //! `events`: where decisions are recorded and what happens when they can't be.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::SECOND;
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
-
-/// The event log, as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventsConfig {
-    /// The directory of the log.
-    pub directory: PathBuf,
-    /// What a power loss may take.
-    pub sync: Sync,
-    /// What happens when an event can't be recorded.
-    pub on_full: OnFullByDecision,
-    /// What is kept.
-    pub retention: Retention,
-    /// Where events go besides the log.
-    pub sinks: Vec<SinkSpec>,
-}
-
-/// When events are forced to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
-    /// Before the client has its answer.
-    Always,
-    /// Once in this time.
-    Interval(Duration),
-    /// When the operating system does it.
-    Never,
-}
-
-/// What happens when an event can't be recorded, by what was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnFullByDecision {
-    /// To events of permitted requests.
-    pub permit: OnFull,
-    /// To events of denials.
-    pub deny: OnFull,
-}
-
-/// What happens when an event can't be recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFull {
-    /// The request waits.
-    Block,
-    /// The oldest event goes, and is counted.
-    DropOldest,
-    /// The request is refused.
-    RefuseRequests,
-}
-
-/// What the log keeps; the older goes when either is exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// How long.
-    pub age: Duration,
-    /// How much.
-    pub size_bytes: u64,
-}
-
-/// A place for events besides the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkSpec {
-    /// A `JetStream` stream of a NATS server.
-    Nats {
-        /// The server.
-        url: Box<str>,
-        /// The stream.
-        stream: Box<str>,
-        /// The subject.
-        subject: Box<str>,
-    },
-}
-
-impl Default for EventsConfig {
-    /// A second may be lost with the power; denials are worth more than permits; three months
-    /// answer most questions.
-    fn default() -> Self {
-        Self {
-            directory: PathBuf::from("events"),
-            sync: Sync::Interval(SECOND),
-            on_full: OnFullByDecision { permit: OnFull::DropOldest, deny: OnFull::Block },
-            retention: Retention { age: DAY * 90, size_bytes: 50 << 30 },
-            sinks: Vec::new(),
-        }
-    }
-}
+use crate::event::{EventsConfig, OnFull, SinkSpec, Sync};
 
 pub(super) const EVENTS_KEYS: &[&str] = &["directory", "sync", "on_full", "retention", "sinks"];
 pub(super) const ON_FULL_KEYS: &[&str] = &["permit", "deny"];

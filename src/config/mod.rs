@@ -25,7 +25,6 @@ pub mod units;
 mod upstreams;
 
 pub use error::ConfigError;
-pub use events::{EventsConfig, OnFull, OnFullByDecision, Retention, SinkSpec, Sync};
 pub use finding::{Finding, Severity, Span};
 pub use listeners::{AdminConfig, ListenerConfig, TlsFiles};
 
@@ -33,6 +32,7 @@ use crate::config::finding::Findings;
 use crate::config::node::Node;
 use crate::config::reader::{Reader, Table};
 use crate::config::upstreams::Upstreams;
+use crate::event::EventsConfig;
 use crate::route::{EdgeRules, RouteSpec, RouteTable, Upstream};
 use crate::token::IssuerSpec;
 

@@ -282,8 +282,8 @@ impl fmt::Debug for SettingsStore {
 
 fn load(path: &Path) -> Result<(SettingsIndex, Fingerprint), SettingsError> {
     let (text, version) = read(path)?;
-    let index = parse(&text)
-        .map_err(|error| SettingsError::Document { path: path.to_owned(), error })?;
+    let index =
+        parse(&text).map_err(|error| SettingsError::Document { path: path.to_owned(), error })?;
     Ok((index, version))
 }
 

@@ -96,7 +96,8 @@ impl Verifier {
         key_sets: &KeySets,
         now: UnixSeconds,
     ) -> Result<(Option<Arc<str>>, Arc<Entry>), TokenError> {
-        if let Some(entry) = self.tokens.get(token).filter(|entry| entry.is_current(key_sets, now)) {
+        if let Some(entry) = self.tokens.get(token).filter(|entry| entry.is_current(key_sets, now))
+        {
             self.hits.increment(1);
             return Ok((None, entry));
         }

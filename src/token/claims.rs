@@ -33,8 +33,7 @@ pub(crate) fn ibm(claims: &Claims, issuer: &str) -> Result<Identity, TokenError>
     let login = if is_profile(members, id, sub_type)? {
         let login = login_behind_profile(members, id, sub_type)?;
         let profile = id.strip_prefix("iam-").unwrap_or(id);
-        let principal =
-            format!("arn:aws:sts::{of_account}:assumed-role/{profile}/{}", login.id);
+        let principal = format!("arn:aws:sts::{of_account}:assumed-role/{profile}/{}", login.id);
         Login { kind: IdentityKind::Profile, principal, ..login }
     } else {
         let identity_type = login_type(id, sub_type);
@@ -104,7 +103,13 @@ fn login_behind_profile<'c>(
         Some(Value::Object(authn)) => authn,
         None if sub_type == Some("ComputeResource") => {
             let identity_type = IdentityType::Service;
-            return Ok(Login { identity_type, id: profile, name: "", kind, principal: String::new() });
+            return Ok(Login {
+                identity_type,
+                id: profile,
+                name: "",
+                kind,
+                principal: String::new(),
+            });
         }
         None => return Err(missing("authn")),
         Some(_) => return Err(invalid("authn")),
@@ -112,7 +117,13 @@ fn login_behind_profile<'c>(
     let id = text(authn.get("iam_id"), "authn/iam_id")?.ok_or(missing("authn/iam_id"))?;
     text(authn.get("sub"), "authn/sub")?;
     let identity_type = login_type(id, text(authn.get("sub_type"), "authn/sub_type")?);
-    Ok(Login { identity_type, id, name: name(authn, identity_type)?, kind, principal: String::new() })
+    Ok(Login {
+        identity_type,
+        id,
+        name: name(authn, identity_type)?,
+        kind,
+        principal: String::new(),
+    })
 }
 
 /// The type of a login. The id's prefix counts before `sub_type`, which users do not have.
@@ -131,10 +142,7 @@ fn login_type(id: &str, sub_type: Option<&str>) -> IdentityType {
 }
 
 /// What events show: a person's address where it is known, else the given name.
-fn name(
-    members: &Map<String, Value>,
-    identity_type: IdentityType,
-) -> Result<&str, TokenError> {
+fn name(members: &Map<String, Value>, identity_type: IdentityType) -> Result<&str, TokenError> {
     let name = text(members.get("name"), "name")?;
     let email = text(members.get("email"), "email")?;
     let shown = match identity_type {
@@ -161,11 +169,7 @@ fn service_name<'c>(id: &'c str, subject: &'c str) -> Result<&'c str, TokenError
 }
 
 /// The identity of a token by JSON pointers.
-fn mapped(
-    claims: &Claims,
-    issuer: &str,
-    mapping: &PointerMapping,
-) -> Result<Identity, TokenError> {
+fn mapped(claims: &Claims, issuer: &str, mapping: &PointerMapping) -> Result<Identity, TokenError> {
     let members = &claims.members;
     let account = account_id(at(members, &mapping.account))?;
     let identity_type = match &mapping.identity_type {
@@ -246,10 +250,7 @@ fn fill(
 
 /// A text claim where it is there: bounded, without control characters, which would reach headers
 /// and terminals. Empty counts as absent.
-fn text<'c>(
-    value: Option<&'c Value>,
-    claim: &'static str,
-) -> Result<Option<&'c str>, TokenError> {
+fn text<'c>(value: Option<&'c Value>, claim: &'static str) -> Result<Option<&'c str>, TokenError> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => {
@@ -282,16 +283,17 @@ fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>, TokenErro
         let is_sound = !key.is_empty()
             && key.len() <= TAG_KEY_BYTES_MAX
             && !key.chars().chain(value.chars()).any(char::is_control);
-        if is_sound { Ok((key.as_str().into(), value.as_str().into())) } else { Err(invalid("session_tags")) }
+        if is_sound {
+            Ok((key.as_str().into(), value.as_str().into()))
+        } else {
+            Err(invalid("session_tags"))
+        }
     };
     tags.iter().map(tag).collect()
 }
 
 /// Whether a second factor was used: `true`, or an array that names one.
-fn second_factor(
-    value: Option<&Value>,
-    claim: &'static str,
-) -> Result<Option<bool>, TokenError> {
+fn second_factor(value: Option<&Value>, claim: &'static str) -> Result<Option<bool>, TokenError> {
     match value {
         None => Ok(None),
         Some(Value::Bool(used)) => Ok(Some(*used)),

@@ -15,9 +15,8 @@ pub(super) struct JsonError;
 /// Parses one object.
 pub(super) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth_left: DEPTH_MAX }
-        .deserialize(&mut deserializer)
-        .map_err(|_| JsonError)?;
+    let value =
+        Strict { depth_left: DEPTH_MAX }.deserialize(&mut deserializer).map_err(|_| JsonError)?;
     deserializer.end().map_err(|_| JsonError)?;
     match value {
         Value::Object(members) => Ok(members),
@@ -147,9 +146,8 @@ mod tests {
 
     #[test]
     fn depth_ends_at_its_limit() {
-        let nested = |depth: usize| {
-            format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1))
-        };
+        let nested =
+            |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
         assert!(parse_object(nested(DEPTH_MAX).as_bytes()).is_ok());
         assert_eq!(parse_object(nested(DEPTH_MAX + 1).as_bytes()), Err(JsonError));
         assert_eq!(parse_object(nested(100_000).as_bytes()), Err(JsonError));

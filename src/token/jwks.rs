@@ -77,11 +77,7 @@ impl JwksHandle {
     ///
     /// Needs a runtime with timers, not the refresher's.
     pub async fn wait_for_key(&self, issuer: &str) {
-        let ended = self
-            .doors
-            .load()
-            .get(issuer)
-            .and_then(|door| door.knock(SystemClock.tick()));
+        let ended = self.doors.load().get(issuer).and_then(|door| door.knock(SystemClock.tick()));
         if let Some(mut ended) = ended {
             // Ended, replaced or too slow: the caller looks at the newest snapshot in each case.
             let _: Result<_, _> = tokio::time::timeout(KEY_WAIT_MAX, ended.changed()).await;
@@ -164,7 +160,8 @@ impl Supervisor {
         for stopped in std::mem::replace(&mut self.running, next).into_values() {
             stopped.task.abort();
         }
-        let doors = self.running.iter().map(|(issuer, r)| (Arc::clone(issuer), Arc::clone(&r.door)));
+        let doors =
+            self.running.iter().map(|(issuer, r)| (Arc::clone(issuer), Arc::clone(&r.door)));
         self.doors.store(Arc::new(doors.collect()));
     }
 
@@ -264,7 +261,8 @@ impl IssuerTask {
         let source = &self.spec.jwks.location;
         let snapshot = self.reader.load();
         let Some(known) = snapshot.key_sets.issuer(&self.issuer) else { return };
-        if known.spec().jwks.location != *source || known.keys().map(|keys| &**keys) == Some(&keys) {
+        if known.spec().jwks.location != *source || known.keys().map(|keys| &**keys) == Some(&keys)
+        {
             return;
         }
         let (usable, skipped) = (keys.usable(), keys.skipped().len());
@@ -304,7 +302,9 @@ impl IssuerTask {
     fn refresh_delay(&self) -> Duration {
         match &self.spec.jwks.location {
             JwksLocation::File(_) => FILE_POLL_INTERVAL,
-            JwksLocation::Url(_) | JwksLocation::Discovery { .. } => jittered(self.spec.jwks.refresh),
+            JwksLocation::Url(_) | JwksLocation::Discovery { .. } => {
+                jittered(self.spec.jwks.refresh)
+            }
         }
     }
 

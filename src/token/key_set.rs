@@ -214,7 +214,8 @@ impl Key {
         };
         check_use(jwk)?;
         let kty = jwk.get("kty").and_then(Value::as_str).ok_or(SkipReason::KeyType)?;
-        if kty != "oct" && ["d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|m| jwk.contains_key(*m))
+        if kty != "oct"
+            && ["d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|m| jwk.contains_key(*m))
         {
             return Err(SkipReason::Private);
         }
@@ -275,7 +276,8 @@ fn rsa(jwk: &Map<String, Value>) -> Result<Parsed, SkipReason> {
     let (n, e) = (number(jwk, "n")?, number(jwk, "e")?);
     // Some issuers write a leading zero octet; it does not change the number.
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
-    let bits = n.first().map_or(0, |top| n.len() * 8 - usize::try_from(top.leading_zeros()).unwrap_or(8));
+    let bits =
+        n.first().map_or(0, |top| n.len() * 8 - usize::try_from(top.leading_zeros()).unwrap_or(8));
     if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
         return Err(SkipReason::Size);
     }

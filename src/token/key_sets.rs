@@ -50,9 +50,8 @@ impl KeySets {
     /// there is no such issuer.
     #[must_use]
     pub fn with_keys(&self, issuer: &str, keys: KeySet) -> Self {
-        let changes = |known: &IssuerKeys| {
-            &*known.issuer == issuer && known.keys.as_deref() != Some(&keys)
-        };
+        let changes =
+            |known: &IssuerKeys| &*known.issuer == issuer && known.keys.as_deref() != Some(&keys);
         let Some(place) = self.issuers.iter().position(|known| changes(known)) else {
             return self.clone();
         };

@@ -107,11 +107,7 @@ pub struct PointerMapping {
 /// # Errors
 /// Whatever is wrong with the token. [`TokenError::KeysUnavailable`] is not the client's fault,
 /// and after [`TokenError::UnknownKey`] a fetch of the issuer's keys may help.
-pub fn verify(
-    token: &str,
-    key_sets: &KeySets,
-    now: UnixSeconds,
-) -> Result<Identity, TokenError> {
+pub fn verify(token: &str, key_sets: &KeySets, now: UnixSeconds) -> Result<Identity, TokenError> {
     verify_by_issuer(token, key_sets, now).map(|verified| verified.identity)
 }
 

@@ -39,10 +39,7 @@ fn without_a_token_only_loopback_has_access() {
 #[test]
 fn without_a_token_web_pages_do_not_write() {
     let page = headers(&[(ORIGIN, "http://127.0.0.1:9901")]);
-    assert_eq!(
-        AdminAccess::loopback().write(LOCAL.parse().unwrap(), &page),
-        Err(Denied::Page)
-    );
+    assert_eq!(AdminAccess::loopback().write(LOCAL.parse().unwrap(), &page), Err(Denied::Page));
 }
 
 #[test]
@@ -55,7 +52,9 @@ fn with_a_token_writes_and_far_reads_need_it() {
         assert_eq!(access.write(local, &authorization(right)), Ok(TOKEN), "{right}");
         assert_eq!(access.read(far, &authorization(right)), Ok(TOKEN), "{right}");
     }
-    for wrong in ["", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret"] {
+    for wrong in
+        ["", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "s3cret"]
+    {
         assert_eq!(access.write(local, &authorization(wrong)), Err(Denied::Token), "{wrong}");
         assert_eq!(access.read(far, &authorization(wrong)), Err(Denied::Token), "{wrong}");
     }

@@ -58,10 +58,7 @@ accounts:
   none: { mode: limited, candidate: {} }
 ";
     for (account, expect) in [
-        (
-            "whole",
-            "report-only[x] report-only[x] report-only[x] | limited[] limited[] limited[]",
-        ),
+        ("whole", "report-only[x] report-only[x] report-only[x] | limited[] limited[] limited[]"),
         (
             "list",
             "report-only[x] report-only[x] report-only[x] \
@@ -133,16 +130,19 @@ fn bad_documents_are_refused_with_place_and_reason() {
         ("accounts:\n  \"\": {}\n", "2:3: `` is no account: an account is not empty"),
         ("accounts:\n  a: { mode: limited, mode: limited }\n", "2:23: key `mode` is there twice"),
         ("accounts:\n  a: { mod: limited }\n", "2:8: unknown key `mod`; hint: `mode`"),
-        (
-            "accounts:\n  a: { serviceid: {} }\n",
-            "2:8: unknown key `serviceid`; hint: `service_id`",
-        ),
+        ("accounts:\n  a: { serviceid: {} }\n", "2:8: unknown key `serviceid`; hint: `service_id`"),
         (
             "accounts:\n  a: { user: { candidate: {} } }\n",
             "2:16: unknown key `candidate`; known are `mode`, `allowlist`",
         ),
-        ("accounts:\n  a: { mode: monitor }\n", "2:14: unknown mode `monitor`; hint: `report-only`"),
-        ("accounts:\n  a: { mode: enabled }\n", "2:14: unknown mode `enabled`; hint: `unrestricted`"),
+        (
+            "accounts:\n  a: { mode: monitor }\n",
+            "2:14: unknown mode `monitor`; hint: `report-only`",
+        ),
+        (
+            "accounts:\n  a: { mode: enabled }\n",
+            "2:14: unknown mode `enabled`; hint: `unrestricted`",
+        ),
         ("accounts:\n  a: { mode: Limited }\n", "2:14: unknown mode `Limited`; hint: `limited`"),
         (
             "accounts:\n  a: { mode: off }\n",
@@ -159,7 +159,10 @@ fn bad_documents_are_refused_with_place_and_reason() {
         ("accounts:\n  a: { allowlist: [[b]] }\n", "2:20: expected an account"),
         ("accounts:\n  a:\n", "2:4: expected a mapping with `mode` and `allowlist`"),
         ("accounts:\n  a: !x {}\n", "2:9: a tag has no meaning here"),
-        ("accounts:\n  a: { allowlist: &l [b], mode: *l }\n", "2:33: an alias must stand for a value that fits here"),
+        (
+            "accounts:\n  a: { allowlist: &l [b], mode: *l }\n",
+            "2:33: an alias must stand for a value that fits here",
+        ),
         ("accounts: {}\n---\naccounts: {}\n", "2:1: a file holds one YAML document"),
     ] {
         let error = parse(text).map(drop).unwrap_err();

@@ -131,11 +131,27 @@ fn edits_keep_all_that_they_do_not_change() {
             set((Limited, &["b"]), (ReportOnly, &[]), (ReportOnly, &[])),
             "accounts:\n    z:\n        mode: limited\n    \"a\":\n      mode: report-only\n      allowlist: []\n      user: { mode: limited, allowlist: [\"b\"] }\n\ndefault: {} # d\n",
         ),
-        ("accounts: {z: {}}\n", limited_b(), "accounts: {z: {}, \"a\": { mode: limited, allowlist: [\"b\"] }}\n"),
-        ("accounts: {}\n", limited_b(), "accounts: { \"a\": { mode: limited, allowlist: [\"b\"] }}\n"),
-        ("accounts: # none\ndefault: {}\n", limited_b(), "accounts: # none\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\ndefault: {}\n"),
+        (
+            "accounts: {z: {}}\n",
+            limited_b(),
+            "accounts: {z: {}, \"a\": { mode: limited, allowlist: [\"b\"] }}\n",
+        ),
+        (
+            "accounts: {}\n",
+            limited_b(),
+            "accounts: { \"a\": { mode: limited, allowlist: [\"b\"] }}\n",
+        ),
+        (
+            "accounts: # none\ndefault: {}\n",
+            limited_b(),
+            "accounts: # none\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\ndefault: {}\n",
+        ),
         // No `accounts` at all.
-        ("default: {} # d", limited_b(), "default: {} # d\naccounts:\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\n"),
+        (
+            "default: {} # d",
+            limited_b(),
+            "default: {} # d\naccounts:\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\n",
+        ),
         // Other line ends.
         (
             "accounts:\r\n  a:\r\n    mode: limited\r\n  z: {}\r\n",

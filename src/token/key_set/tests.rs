@@ -35,7 +35,10 @@ fn keys_of_all_algorithms_are_usable() {
 fn a_key_verifies_what_its_type_and_alg_allow_and_nothing_else() {
     let allowed = |jwk: &Value| {
         let set = parse(&json!([jwk])).unwrap();
-        Algorithm::ALL.into_iter().filter(|a| set.keys[0].verifier(*a).is_some()).collect::<Vec<_>>()
+        Algorithm::ALL
+            .into_iter()
+            .filter(|a| set.keys[0].verifier(*a).is_some())
+            .collect::<Vec<_>>()
     };
     let rsa = Signer::new("PS384", "r");
     assert_eq!(allowed(&rsa.bare_jwk()), RSA_ALGORITHMS);
@@ -133,8 +136,16 @@ fn leading_zero_octets_of_rsa_numbers_do_not_count() {
 #[test]
 fn what_is_no_key_set_is_an_error() {
     for document in [
-        "", "null", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[]}x"#,
-        r#"{"keys":[],"keys":[]}"#, "<html>", r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#,
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"keys":{}}"#,
+        r#"{"keys":[1]}"#,
+        r#"{"keys":[]}x"#,
+        r#"{"keys":[],"keys":[]}"#,
+        "<html>",
+        r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#,
     ] {
         assert_eq!(KeySet::parse(document.as_bytes()), Err(KeySetError::Format), "{document}");
     }

@@ -2,9 +2,8 @@ use super::*;
 
 #[track_caller]
 fn check_error(types: &str, expect: &str) {
-    let body = format!(
-        "{{\"external_account_identity_interaction\":{{\"identity_types\":{types}}}}}"
-    );
+    let body =
+        format!("{{\"external_account_identity_interaction\":{{\"identity_types\":{types}}}}}");
     assert_eq!(read_patch(body.as_bytes()).unwrap_err(), expect);
 }
 
@@ -71,11 +70,7 @@ fn what_is_wrong_is_named() {
             "user",
             "duplicate field `state` at line 1 column 26",
         ),
-        (
-            r#"{"user":[]}"#,
-            "user",
-"expected an object",
-        ),
+        (r#"{"user":[]}"#, "user", "expected an object"),
     ] {
         check_error(types, &format!("{TYPES}.{of}`: {expect}"));
     }
@@ -89,10 +84,16 @@ fn other_bodies_are_refused_with_the_field() {
         ("[]", "the body"),
         ("{}", "`external_account_identity_interaction`"),
         (r#"{"external_account_identity_interaction":{}}"#, "`identity_types`"),
-        (r#"{"external_account_identity_interaction":{"identity_types":{"profile":{}}}}"#, "`profile`"),
+        (
+            r#"{"external_account_identity_interaction":{"identity_types":{"profile":{}}}}"#,
+            "`profile`",
+        ),
         (r#"{"external_account_identity_interaction":{"identity_types":{}},"x":1}"#, "`x`"),
         (r#"{"external_account_identity_interaction":[{}]}"#, "expected an object"),
-        (r#"{"external_account_identity_interaction":{"identity_types":{"user":null,"x":1}}}"#, "`x`"),
+        (
+            r#"{"external_account_identity_interaction":{"identity_types":{"user":null,"x":1}}}"#,
+            "`x`",
+        ),
         (r#"{"external_account_identity_interaction":{"identity_types":{}}} x"#, "trailing"),
         ("\u{0}", "line 1"),
     ] {
