@@ -1,11 +1,14 @@
 //! crossgate: an account perimeter for any HTTP API.
 
 pub mod admin;
+pub mod alarm;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod decision;
 pub mod event;
 pub mod forward;
+pub mod gateway;
 pub mod iam;
 pub mod listener;
 pub mod perimeter;

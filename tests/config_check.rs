@@ -138,15 +138,20 @@ fn settings_that_are_empty_or_unreadable_are_errors() {
 
 #[test]
 fn a_terminal_is_not_told_what_to_do_by_a_document() {
-    // In the line that is shown, and in the key that the message names.
-    let place = Place::new("a: \"\u{1b}[2J\"\n\"\\e[2J\\n\": 1\n", "");
-    let args =
-        CheckArgs { config: place.path("crossgate.yaml"), strict: false, format: Format::Text };
-    let mut out = Vec::new();
-    check::check(&args, &mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("unknown key `\u{fffd}[2J\u{fffd}`"), "{text}");
-    assert!(!text.contains("\u{1b}[2J"), "{text}");
+    // A raw escape in the line that is shown, and an escaped one in the key that is named.
+    for (document, expect) in [
+        ("a: \"\u{1b}[2J\"\n", "a: \"\u{fffd}[2J\""),
+        ("\"\\e[2J\\n\": 1\n", "unknown key `\u{fffd}[2J\u{fffd}`"),
+    ] {
+        let place = Place::new(document, "");
+        let args =
+            CheckArgs { config: place.path("crossgate.yaml"), strict: false, format: Format::Text };
+        let mut out = Vec::new();
+        check::check(&args, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(expect), "{text}");
+        assert!(!text.contains("\u{1b}[2J"), "{text}");
+    }
 }
 
 #[test]

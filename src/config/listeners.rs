@@ -9,26 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::finding::Span;
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
-
-/// A socket that takes requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerConfig {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// What it shows to clients; `None`: plain HTTP.
-    pub tls: Option<TlsFiles>,
-}
-
-/// The files of a TLS listener, each read once and found to hold what it should.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// The private key, PEM.
-    pub key: PathBuf,
-    /// The authorities whose clients may connect; `None`: any client.
-    pub client_ca: Option<PathBuf>,
-}
+use crate::listener::{ListenerSpec, TlsFiles};
 
 /// The socket for health, metrics and settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +28,7 @@ pub(super) const ADMIN_KEYS: &[&str] = &["address", "token_file"];
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: Table<'_>,
-) -> (Vec<ListenerConfig>, Option<AdminConfig>) {
+) -> (Vec<ListenerSpec>, Option<AdminConfig>) {
     let mut taken = Vec::new();
     let mut listeners = Vec::new();
     let node = reader.require(root, "listeners", "like `listeners: [{ address: 0.0.0.0:8080 }]`");
@@ -66,7 +47,7 @@ fn read_listener(
     reader: &mut Reader<'_>,
     node: &Node,
     taken: &mut Vec<(SocketAddr, Span)>,
-) -> Option<ListenerConfig> {
+) -> Option<ListenerSpec> {
     let table = reader.table(node, "listeners", LISTENER_KEYS)?;
     let address = read_address(reader, table, taken);
     let tls = table.get("tls").map(|node| read_tls(reader, node));
@@ -74,7 +55,7 @@ fn read_listener(
         None => None,
         Some(read) => Some(read?),
     };
-    Some(ListenerConfig { address: address?, tls })
+    Some(ListenerSpec { address: address?, tls })
 }
 
 fn read_address(

@@ -26,13 +26,14 @@ mod upstreams;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Severity, Span};
-pub use listeners::{AdminConfig, ListenerConfig, TlsFiles};
+pub use listeners::AdminConfig;
 
 use crate::config::finding::Findings;
 use crate::config::node::Node;
 use crate::config::reader::{Reader, Table};
 use crate::config::upstreams::Upstreams;
 use crate::event::EventsConfig;
+use crate::listener::ListenerSpec;
 use crate::route::{EdgeRules, RouteSpec, RouteTable, Upstream};
 use crate::token::IssuerSpec;
 
@@ -42,7 +43,7 @@ pub struct Config {
     /// The file that it came from.
     pub file: PathBuf,
     /// Where requests come in; never empty.
-    pub listeners: Vec<ListenerConfig>,
+    pub listeners: Vec<ListenerSpec>,
     /// Where health, metrics and settings are served; `None`: nowhere.
     pub admin: Option<AdminConfig>,
     /// How many threads work; `None`: one for each CPU that this process may use.

@@ -71,18 +71,6 @@ pub enum SinkSpec {
         /// The subject.
         subject: Box<str>,
     },
-    /// NDJSON batches over HTTP.
-    Http {
-        /// `http://` or `https://`.
-        url: Box<str>,
-    },
-    /// OpenTelemetry logs.
-    Otlp {
-        /// The collector.
-        endpoint: Box<str>,
-    },
-    /// NDJSON on standard output.
-    Stdout,
 }
 
 impl Default for EventsConfig {
@@ -114,6 +102,6 @@ impl Default for OnFullByDecision {
 impl Default for Retention {
     /// Three times the 30 days that a report needs.
     fn default() -> Self {
-        Self { age: Duration::from_secs(90 * 24 * 60 * 60), size_bytes: 50 * 1024 * 1024 * 1024 }
+        Self { age: Duration::from_hours(90 * 24), size_bytes: 50 * 1024 * 1024 * 1024 }
     }
 }

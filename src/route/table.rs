@@ -124,6 +124,9 @@ pub enum QuestionError {
     /// The path parameter or header that names the owner account is absent, repeated or no account.
     #[error("the owner account is missing or malformed")]
     Owner,
+    /// The route is public.
+    #[error("the route asks no question")]
+    Public,
     /// The resource name is too long.
     #[error("the resource is too long")]
     Long,
@@ -237,18 +240,18 @@ impl Route {
 }
 
 impl RouteMatch<'_, '_> {
-    /// Fills a protected route's question from the request; the resource is written into `buffer`,
-    /// whose capacity is reused.
+    /// Fills the route's question from the request; the resource is written into `buffer`, whose
+    /// capacity is reused.
     ///
     /// # Errors
-    /// The request is malformed.
+    /// The request is malformed, or the route is public and asks nothing.
     pub fn ask<'a>(
         &'a self,
-        question: &'a Question,
         headers: &HeaderMap,
         source_ip: std::net::IpAddr,
         buffer: &'a mut String,
     ) -> Result<AuthzRequest<'a>, QuestionError> {
+        let question = self.route.question.as_ref().ok_or(QuestionError::Public)?;
         let owner = match &question.owner {
             Owner::Literal(account) => *account,
             Owner::Parameter(position) => owner_account(self.parameter(*position))?,
@@ -402,9 +405,8 @@ mod tests {
     fn asked(spec: RouteSpec, path: &str, headers: &HeaderMap) -> Result<String, QuestionError> {
         let table = RouteTable::compile(&[spec]).unwrap();
         let matched = table.find(&Method::GET, path).unwrap();
-        let question = matched.route.question.as_ref().unwrap();
         let mut buffer = String::new();
-        let request = matched.ask(question, headers, [127, 0, 0, 1].into(), &mut buffer)?;
+        let request = matched.ask(headers, [127, 0, 0, 1].into(), &mut buffer)?;
         Ok(format!("{} {} {}", request.action, request.resource, request.owner))
     }
 

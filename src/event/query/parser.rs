@@ -171,7 +171,7 @@ impl Parser {
             Some('"') => Test::phrase(&self.quoted('"', "a closing `\"`")?),
             Some('/') => {
                 let pattern = self.quoted('/', "a closing `/`")?;
-                Test::regex(&pattern).map_err(|kind| self.error_at(start, kind))?
+                Test::regex(&pattern).map_err(|kind| error_at(start, kind))?
             }
             Some('[' | '{') => self.range()?,
             Some('<' | '>') if field.is_some() => self.comparison()?,
@@ -182,7 +182,7 @@ impl Parser {
                     self.at = start;
                     return Err(self.expected("a term"));
                 }
-                Test::term(&term).map_err(|kind| self.error_at(start, kind))?
+                Test::term(&term).map_err(|kind| error_at(start, kind))?
             }
         };
         self.boost()?;
@@ -361,11 +361,7 @@ impl Parser {
     }
 
     fn error(&self, kind: QueryErrorKind) -> QueryError {
-        self.error_at(self.at, kind)
-    }
-
-    fn error_at(&self, at: usize, kind: QueryErrorKind) -> QueryError {
-        QueryError { position: at + 1, kind }
+        error_at(self.at, kind)
     }
 }
 
@@ -374,6 +370,10 @@ impl Parser {
 pub(super) enum Literal {
     Escaped,
     Plain,
+}
+
+fn error_at(at: usize, kind: QueryErrorKind) -> QueryError {
+    QueryError { position: at + 1, kind }
 }
 
 /// Whether a term is an operator, which has to be quoted to be a term.
