@@ -218,6 +218,11 @@ impl Shared {
                 wire.send("2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n")?;
                 Ok(After::KeepAlive)
             }
+            "idle-close" => {
+                // Promises to stay and goes: the next request may find the connection dead.
+                wire.send(ok("", "ok"))?;
+                Ok(After::Close)
+            }
             "until-close" => {
                 wire.send("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nuntil the end")?;
                 Ok(After::Close)
