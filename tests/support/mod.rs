@@ -19,6 +19,7 @@
 )]
 
 pub mod events;
+pub mod frames;
 pub mod gate;
 pub mod h2;
 pub mod identities;
