@@ -1,5 +1,5 @@
 //! The `crossgate` program: parses arguments, calls the command, maps its end to an exit code.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+    crossgate::cli::main()
 }

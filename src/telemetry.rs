@@ -1,8 +1,45 @@
 //! Every metric's name, unit and labels, in one place; labels never hold a value from a request.
 
-use metrics::counter;
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::snapshot::Part;
+use crate::verdict::{Decision, Enforcement, Layer, Mode, Outcome, Standing, Verdict};
+
+/// Installs the recorder behind all metrics, once per process. Its upkeep must be run.
+///
+/// # Errors
+/// The process has another recorder already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let decision_duration = Matcher::Full("crossgate_decision_duration_seconds".to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(decision_duration, &DECISION_SECONDS)?
+        .set_buckets(&REQUEST_SECONDS)?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    for (name, text) in COUNTERS {
+        describe_counter!(name, text);
+    }
+    for (name, text) in GAUGES {
+        describe_gauge!(name, text);
+    }
+    for (name, text) in HISTOGRAMS {
+        describe_histogram!(name, Unit::Seconds, text);
+    }
+}
 
 /// What became of a new version of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +60,11 @@ pub fn reloaded(part: &Part, result: ReloadResult) {
         .increment(1);
 }
 
+/// Shows the newest revision (`crossgate_snapshot_revision`).
+pub fn revision(revision: u64) {
+    gauge!("crossgate_snapshot_revision").set(u32::try_from(revision).unwrap_or(u32::MAX));
+}
+
 /// Counts events that will never reach the log (`crossgate_events_lost_total`).
 pub fn events_lost(reason: &'static str, events: u64) {
     counter!("crossgate_events_lost_total", "reason" => reason).increment(events);
@@ -32,3 +74,237 @@ pub fn events_lost(reason: &'static str, events: u64) {
 pub fn events_written(action: &'static str, events: u64) {
     counter!("crossgate_events_written_total", "action" => action).increment(events);
 }
+
+/// Whether a verified token was still known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheResult {
+    /// It was.
+    Hit,
+    /// It had to be verified.
+    Miss,
+}
+
+/// The counter of verified tokens that were known or not (`crossgate_token_cache_total`), to be
+/// kept by who counts on the request path.
+pub fn token_cache(result: CacheResult) -> Counter {
+    let result = match result {
+        CacheResult::Hit => "hit",
+        CacheResult::Miss => "miss",
+    };
+    counter!("crossgate_token_cache_total", "result" => result)
+}
+
+/// How reading an issuer's keys ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwksResult {
+    /// The source did not answer, or not in time.
+    Failed,
+    /// It answered with something that is no usable key set.
+    Refused,
+    /// The keys are in force: new ones, or the same again.
+    Success,
+}
+
+/// Counts a read of an issuer's keys (`crossgate_jwks_refresh_total`); `issuer` is configured.
+pub fn jwks_refreshed(issuer: &str, result: JwksResult) {
+    let result = match result {
+        JwksResult::Failed => "failed",
+        JwksResult::Refused => "refused",
+        JwksResult::Success => "success",
+    };
+    counter!("crossgate_jwks_refresh_total", "issuer" => issuer.to_owned(), "result" => result)
+        .increment(1);
+}
+
+/// Tells how long ago an issuer's source last confirmed its keys (`crossgate_jwks_age_seconds`).
+pub fn jwks_age(issuer: &str, age: Duration) {
+    gauge!("crossgate_jwks_age_seconds", "issuer" => issuer.to_owned()).set(age.as_secs_f64());
+}
+
+/// Which side of the proxy a connection is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionSide {
+    /// From a client.
+    Client,
+    /// To an upstream.
+    Upstream,
+}
+
+/// Counts one connection as open until it is dropped (`crossgate_connections`).
+#[derive(Debug)]
+pub struct OpenConnection {
+    side: &'static str,
+}
+
+impl OpenConnection {
+    /// Counts a connection.
+    pub fn new(side: ConnectionSide) -> Self {
+        let side = match side {
+            ConnectionSide::Client => "client",
+            ConnectionSide::Upstream => "upstream",
+        };
+        gauge!("crossgate_connections", "side" => side).increment(1);
+        Self { side }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("crossgate_connections", "side" => self.side).decrement(1);
+    }
+}
+
+/// Counters and times of one worker's decisions.
+#[derive(Debug)]
+pub struct DecisionMetrics {
+    duration: Histogram,
+    // By mode, decision and standing, in the order of their `index`.
+    decisions: Vec<Counter>,
+}
+
+impl DecisionMetrics {
+    /// Registers the metrics.
+    pub fn new() -> Self {
+        let mut decisions = Vec::new();
+        for mode in Mode::ALL {
+            for decision in [Decision::Permit, Decision::Deny] {
+                for standing in [Standing::Enforced, Standing::Candidate] {
+                    decisions.push(decision_counter(mode, decision, standing));
+                }
+            }
+        }
+        Self { duration: histogram!("crossgate_decision_duration_seconds"), decisions }
+    }
+
+    /// Counts one verdict.
+    pub fn decided(&self, verdict: Verdict, standing: Standing) {
+        let mode = match verdict.mode {
+            Mode::Unrestricted => 0,
+            Mode::ReportOnly => 4,
+            Mode::Limited => 8,
+        };
+        let decision = match verdict.decision {
+            Decision::Permit => 0,
+            Decision::Deny => 2,
+        };
+        let standing = match standing {
+            Standing::Enforced => 0,
+            Standing::Candidate => 1,
+        };
+        if let Some(counter) = self.decisions.get(mode + decision + standing) {
+            counter.increment(1);
+        }
+    }
+
+    /// Records how long a whole decision took.
+    pub fn decided_in(&self, elapsed: Duration) {
+        self.duration.record(elapsed);
+    }
+}
+
+impl Default for DecisionMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn decision_counter(mode: Mode, decision: Decision, standing: Standing) -> Counter {
+    let enforced = match (standing, mode.enforcement()) {
+        (Standing::Enforced, Enforcement::Enforced) => "true",
+        (Standing::Enforced, Enforcement::Shadow) | (Standing::Candidate, _) => "false",
+    };
+    let candidate = match standing {
+        Standing::Enforced => "false",
+        Standing::Candidate => "true",
+    };
+    counter!(
+        "crossgate_decisions_total",
+        "layer" => Layer::Perimeter.as_str(),
+        "mode" => mode.as_str(),
+        "decision" => decision.as_str(),
+        "enforced" => enforced,
+        "candidate" => candidate,
+    )
+}
+
+/// Counters and times of one route.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    route: Arc<str>,
+    requests: Vec<OnceCell<Counter>>,
+    duration: Histogram,
+    upstream_duration: Histogram,
+}
+
+impl RouteMetrics {
+    /// Registers the metrics of a route and its upstream.
+    pub fn new(route: &str, upstream: &str) -> Self {
+        Self {
+            route: route.into(),
+            requests: (0..Outcome::COUNT).map(|_| OnceCell::new()).collect(),
+            duration: histogram!("crossgate_request_duration_seconds", "route" => route.to_owned()),
+            upstream_duration: histogram!(
+                "crossgate_upstream_duration_seconds",
+                "upstream" => upstream.to_owned()
+            ),
+        }
+    }
+
+    /// Counts a request and its time from head to head.
+    pub fn ended(&self, outcome: Outcome, elapsed: Duration) {
+        if let Some(counter) = self.requests.get(outcome.index()) {
+            counter.get_or_init(|| request_counter(&self.route, outcome)).increment(1);
+        }
+        self.duration.record(elapsed);
+    }
+
+    /// Records how long the upstream took for the head of its response.
+    pub fn upstream_answered_in(&self, elapsed: Duration) {
+        self.upstream_duration.record(elapsed);
+    }
+}
+
+/// Counts a request that reached no route.
+pub fn request_without_route(outcome: Outcome) {
+    request_counter("", outcome).increment(1);
+}
+
+fn request_counter(route: &str, outcome: Outcome) -> Counter {
+    counter!(
+        "crossgate_requests_total",
+        "route" => route.to_owned(),
+        "outcome" => outcome.as_str(),
+    )
+}
+
+const COUNTERS: [(&str, &str); 7] = [
+    ("crossgate_requests_total", "Requests by route and what became of them"),
+    ("crossgate_decisions_total", "Verdicts of each layer by mode, decision and standing"),
+    ("crossgate_token_cache_total", "Look-ups of verified tokens"),
+    ("crossgate_jwks_refresh_total", "Reads of an issuer's keys"),
+    ("crossgate_snapshot_reloads_total", "New versions of a part of the configuration"),
+    ("crossgate_events_written_total", "Events in the log"),
+    ("crossgate_events_lost_total", "Events that will never reach the log or a sink"),
+];
+
+const GAUGES: [(&str, &str); 3] = [
+    ("crossgate_jwks_age_seconds", "Time since an issuer last confirmed its keys"),
+    ("crossgate_snapshot_revision", "The revision that decides requests"),
+    ("crossgate_connections", "Open connections by side"),
+];
+
+const HISTOGRAMS: [(&str, &str); 3] = [
+    ("crossgate_decision_duration_seconds", "Time of a whole decision"),
+    ("crossgate_request_duration_seconds", "Time from a request's head to its response's head"),
+    ("crossgate_upstream_duration_seconds", "Time until an upstream's head came"),
+];
+
+/// 250 ns to 1 ms: a decision takes microseconds.
+const DECISION_SECONDS: [f64; 12] =
+    [2.5e-7, 5e-7, 1e-6, 2e-6, 4e-6, 8e-6, 1.6e-5, 3.2e-5, 6.4e-5, 1.25e-4, 2.5e-4, 1e-3];
+
+/// 50 µs to 30 s: from a neighbour's answer to the default response timeout.
+const REQUEST_SECONDS: [f64; 16] = [
+    5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0,
+    30.0,
+];

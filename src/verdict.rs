@@ -29,6 +29,15 @@ pub enum Enforcement {
     Shadow,
 }
 
+/// Whether a setting is in force or proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It is in force.
+    Enforced,
+    /// It is proposed: evaluated beside the one in force, never enforced.
+    Candidate,
+}
+
 /// The rollout stage of a perimeter setting or of policies.
 ///
 /// In the order of an administrator's rollout.
@@ -105,6 +114,8 @@ pub enum Reason {
     AccountNotAllowed,
     /// The token is scoped to no account.
     NoAccount,
+    /// The setting restricts nobody; such a verdict makes no event.
+    Unrestricted,
 }
 
 impl Reason {
@@ -114,6 +125,7 @@ impl Reason {
             Self::AccountAllowlisted => "account_allowlisted",
             Self::AccountNotAllowed => "account_not_allowed",
             Self::NoAccount => "no_account",
+            Self::Unrestricted => "unrestricted",
         }
     }
 }
@@ -140,8 +152,96 @@ impl Verdict {
         }
     }
 
-    /// Whether this verdict, as the enforced setting's, makes an event.
-    pub fn reported(self) -> bool {
-        self.mode.reports(self.decision)
+    /// Whether this verdict makes an event. A candidate reports both answers, because nothing
+    /// else would tell what it would do.
+    pub fn reported(self, standing: Standing) -> bool {
+        match standing {
+            Standing::Enforced => self.mode.reports(self.decision),
+            Standing::Candidate => self.mode != Mode::Unrestricted,
+        }
+    }
+}
+
+/// What became of a request, as a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the label")]
+pub enum Outcome {
+    Forwarded,
+    Unauthenticated,
+    ExternalAccountDenied,
+    PolicyDenied,
+    NoRoute,
+    BadRequest,
+    HeadersTooLarge,
+    KeysUnavailable,
+    Overloaded,
+    ClientTimeout,
+    UpstreamError,
+    UpstreamTimeout,
+}
+
+impl Outcome {
+    /// How many outcomes there are.
+    pub const COUNT: usize = 12;
+
+    /// The label, which is also the problem's `code`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Unauthenticated => "unauthenticated",
+            Self::ExternalAccountDenied => "external_account_denied",
+            Self::PolicyDenied => "policy_denied",
+            Self::NoRoute => "no_route",
+            Self::BadRequest => "bad_request",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Overloaded => "overloaded",
+            Self::ClientTimeout => "client_timeout",
+            Self::UpstreamError => "upstream_error",
+            Self::UpstreamTimeout => "upstream_timeout",
+        }
+    }
+
+    /// The outcome's position below [`Outcome::COUNT`].
+    pub fn index(self) -> usize {
+        match self {
+            Self::Forwarded => 0,
+            Self::Unauthenticated => 1,
+            Self::ExternalAccountDenied => 2,
+            Self::PolicyDenied => 3,
+            Self::NoRoute => 4,
+            Self::BadRequest => 5,
+            Self::HeadersTooLarge => 6,
+            Self::KeysUnavailable => 7,
+            Self::Overloaded => 8,
+            Self::ClientTimeout => 9,
+            Self::UpstreamError => 10,
+            Self::UpstreamTimeout => 11,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_have_their_own_places() {
+        let all = [
+            Outcome::Forwarded,
+            Outcome::Unauthenticated,
+            Outcome::ExternalAccountDenied,
+            Outcome::PolicyDenied,
+            Outcome::NoRoute,
+            Outcome::BadRequest,
+            Outcome::HeadersTooLarge,
+            Outcome::KeysUnavailable,
+            Outcome::Overloaded,
+            Outcome::ClientTimeout,
+            Outcome::UpstreamError,
+            Outcome::UpstreamTimeout,
+        ];
+        let places: Vec<usize> = all.iter().map(|outcome| outcome.index()).collect();
+        assert_eq!(places, (0..Outcome::COUNT).collect::<Vec<_>>());
     }
 }

@@ -1,1 +1,80 @@
-//! cli
+//! The commands: arguments in, data on standard output, logs on standard error, an exit code.
+//!
+//! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
+
+pub mod check;
+pub mod events;
+pub mod health;
+pub mod report;
+pub mod run;
+pub mod token;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config;
+use crate::token::IssuerSpec;
+
+/// An account perimeter for any HTTP API: decides by account, forwards or rejects, records.
+#[derive(Debug, Parser)]
+#[command(name = "crossgate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Validates the configuration and settings, and looks for what is doubtful
+    Check(check::CheckArgs),
+    /// Searches the event log and follows it
+    Events(events::EventsArgs),
+    /// Asks a running proxy whether it is ready, for health checks of containers
+    Health(health::HealthArgs),
+    /// Reports on what the event log holds
+    Report(report::ReportArgs),
+    /// Runs the proxy
+    Run(run::RunArgs),
+    /// Looks into tokens
+    Token(TokenArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct TokenArgs {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Is this token good, and who is it?
+    Verify(token::VerifyArgs),
+}
+
+/// Parses the process's arguments and runs the command.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Events(args) => events::run(args),
+        Command::Health(args) => health::run(&args),
+        Command::Report(args) => report::run(args),
+        Command::Run(args) => run::run(&args),
+        Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
+    }
+}
+
+fn verify(args: &token::VerifyArgs) -> ExitCode {
+    let mut streams = token::Streams {
+        input: &mut io::stdin().lock(),
+        output: &mut io::stdout().lock(),
+        errors: &mut io::stderr().lock(),
+    };
+    token::verify(args, issuers_of, &mut streams)
+}
+
+fn issuers_of(file: &Path) -> Result<Vec<IssuerSpec>, String> {
+    config::load(file).map(|config| config.issuers).map_err(|error| error.to_string())
+}

@@ -1,12 +1,28 @@
-//! What was decided: the evaluation event, its log, its queries.
+//! What was decided: the events, their log, their queries.
+//!
+//! Flows in: evaluations, borrowed from the request. Flows out: frames for the log (`frame`), lines
+//! of NDJSON (`wire`), answers (`query`, `report`). All but `log` is pure.
 
 use std::net::IpAddr;
 
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
-use crate::iam::{AccountId, Identity};
+use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crate::verdict::{Layer, Verdict};
+
+mod config;
+pub mod frame;
+mod id;
+mod json;
+pub mod log;
+pub mod query;
+pub mod report;
+pub mod time;
+pub mod wire;
+
+pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, SinkSpec, Sync};
+pub use id::EventIds;
 
 /// One evaluation, borrowed from the request that it decided.
 #[derive(Clone, Copy, Debug)]
@@ -44,3 +60,57 @@ pub struct EvalEvent<'a> {
     /// How long the whole decision took.
     pub decide_ns: u64,
 }
+
+/// One change of an account's setting.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateEvent<'a> {
+    /// Time-ordered and unique (`UUIDv7`).
+    pub id: Uuid,
+    /// When it came into force.
+    pub time: UnixMillis,
+    /// What all events of one request share; empty: the event's id.
+    pub correlation_id: &'a str,
+    /// The account whose setting changed.
+    pub owner: AccountId,
+    /// Who changed it.
+    pub initiator: UpdateInitiator<'a>,
+    /// What changed; beyond [`frame::CHANGES_MAX`] the rest is left out.
+    pub changes: &'a [SettingChange<'a>],
+    /// The snapshot's first revision with the change.
+    pub revision: u64,
+}
+
+/// Who changed a setting.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateInitiator<'a> {
+    /// An id, for example the admin token's name.
+    pub id: &'a str,
+    /// A name for people; may be empty.
+    pub name: &'a str,
+    /// Of which type.
+    pub identity_type: IdentityType,
+    /// A login or a session.
+    pub kind: IdentityKind,
+    /// From where.
+    pub source_ip: IpAddr,
+    /// With which `user-agent`, unchecked.
+    pub agent: &'a str,
+}
+
+/// One field of a setting, before and after.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingChange<'a> {
+    /// Which field, for example `user.mode`.
+    pub update_type: &'a str,
+    /// Its text before.
+    pub initial_value: &'a str,
+    /// Its text after.
+    pub new_value: &'a str,
+}
+
+/// `action` of perimeter evaluations.
+pub const PERIMETER_ACTION: &str = "iam-access-management.account-settings.eval";
+/// `action` of policy evaluations.
+pub const POLICY_ACTION: &str = "iam-access-management.policy.eval";
+/// `action` of setting updates.
+pub const UPDATE_ACTION: &str = "iam-access-management.account-settings.update";

@@ -33,14 +33,11 @@ impl SettingsIndex {
         default: AccountSetting,
         accounts: impl IntoIterator<Item = (AccountId, AccountSetting)>,
     ) -> Self {
-        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::default()).collect();
+        let mut builder = SettingsIndexBuilder::default();
         for (account, setting) in accounts {
-            if let Some(shard) = shards.get_mut(shard_of(account)) {
-                shard.insert(account, setting);
-            }
+            builder.insert(account, setting);
         }
-        let len = shards.iter().map(Shard::len).sum();
-        Self { default, shards: shards.into_iter().map(Arc::new).collect(), len }
+        builder.build(default)
     }
 
     /// The setting that applies to an owner account.
@@ -88,6 +85,35 @@ impl SettingsIndex {
             *slot = Arc::new(shard);
         }
         Self { default: self.default.clone(), shards: shards.into(), len }
+    }
+}
+
+/// Collects accounts one by one, for documents too large to hold twice.
+#[derive(Debug)]
+pub struct SettingsIndexBuilder {
+    shards: Vec<Shard>,
+}
+
+impl SettingsIndexBuilder {
+    /// Adds an account and returns the setting that it had before, if it comes twice.
+    pub fn insert(
+        &mut self,
+        account: AccountId,
+        setting: AccountSetting,
+    ) -> Option<AccountSetting> {
+        self.shards.get_mut(shard_of(account))?.insert(account, setting)
+    }
+
+    /// The index; accounts without a setting of their own have the default.
+    pub fn build(self, default: AccountSetting) -> SettingsIndex {
+        let len = self.shards.iter().map(Shard::len).sum();
+        SettingsIndex { default, shards: self.shards.into_iter().map(Arc::new).collect(), len }
+    }
+}
+
+impl Default for SettingsIndexBuilder {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Shard::default()).collect() }
     }
 }
 

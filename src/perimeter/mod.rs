@@ -6,7 +6,7 @@
 mod index;
 mod setting;
 
-pub use index::SettingsIndex;
+pub use index::{SettingsIndex, SettingsIndexBuilder};
 pub use setting::{AccountSet, AccountSetting, TypeSetting};
 
 use crate::iam::{AccountId, Identity};

@@ -25,6 +25,7 @@ impl TypeSetting {
     /// What this setting says to a caller that is not of the owner account.
     pub fn check(&self, caller: Option<AccountId>) -> Verdict {
         let (decision, reason) = match caller {
+            _ if self.mode == Mode::Unrestricted => (Decision::Permit, Reason::Unrestricted),
             None => (Decision::Deny, Reason::NoAccount),
             Some(account) if self.allowlist.contains(&account) => {
                 (Decision::Permit, Reason::AccountAllowlisted)

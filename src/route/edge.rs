@@ -38,7 +38,7 @@ impl Default for Limits {
         Self {
             header_bytes: 32 * 1024,
             headers: 100,
-            body_idle_timeout: Duration::from_secs(60),
+            body_idle_timeout: Duration::from_mins(1),
             header_timeout: Duration::from_secs(10),
             connections: 10_000,
         }

@@ -4,7 +4,12 @@
 //! Does no I/O; what is ambiguous is refused.
 
 mod edge;
+mod path;
 mod table;
+mod template;
 
 pub use edge::{EdgeRules, Limits, Upstream};
-pub use table::{QuestionSpec, RouteError, RouteField, RouteSpec, RouteTable};
+pub use path::{PathError, decode};
+pub use table::{
+    QuestionError, QuestionSpec, Route, RouteError, RouteField, RouteMatch, RouteSpec, RouteTable,
+};

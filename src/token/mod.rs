@@ -9,6 +9,29 @@ use std::time::Duration;
 use crate::clock::UnixSeconds;
 use crate::iam::Identity;
 
+mod algorithm;
+mod cache;
+pub(crate) mod claims;
+mod error;
+mod json;
+pub mod jwks;
+pub(crate) mod jwt;
+mod key_set;
+mod key_sets;
+mod roca;
+
+#[cfg(test)]
+#[path = "../../tests/token_mint/mod.rs"]
+mod token_mint;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use cache::{Verifier, WorkerVerifier};
+pub use error::TokenError;
+pub use jwks::{JwksHandle, JwksRefresher};
+pub use jwt::TOKEN_BYTES_MAX;
+pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, KeySetError, SkipReason, SkippedKey};
+pub use key_sets::{IssuerKeys, KeySets};
+
 /// One trusted issuer, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSpec {
@@ -24,22 +47,6 @@ pub struct IssuerSpec {
     pub leeway: Duration,
     /// How claims become an identity.
     pub claims: ClaimsMapping,
-}
-
-/// A JWS signature algorithm (RFC 7518 section 3.1, RFC 8037).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the registered name")]
-pub enum Algorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    Ps384,
-    Ps512,
-    Es256,
-    Es384,
-    Es512,
-    EdDsa,
 }
 
 /// Where an issuer's keys come from.
@@ -95,33 +102,39 @@ pub struct PointerMapping {
     pub mfa: Option<Box<str>>,
 }
 
-/// The keys in force, by issuer. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct KeySets {}
-
-/// Why a token is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// The token's time is over.
-    #[error("the token has expired")]
-    Expired,
-    /// No key of the issuer has this `kid`; a fetch may bring it.
-    #[error("the token's key is unknown")]
-    UnknownKey {
-        /// The issuer whose keys were searched.
-        issuer: Arc<str>,
-    },
-    /// The issuer's keys were never loaded.
-    #[error("the issuer's keys are not available yet")]
-    KeysUnavailable,
+/// Verifies a token without a cache: one signature check and its parsing.
+///
+/// # Errors
+/// Whatever is wrong with the token. [`TokenError::KeysUnavailable`] is not the client's fault,
+/// and after [`TokenError::UnknownKey`] a fetch of the issuer's keys may help.
+pub fn verify(token: &str, key_sets: &KeySets, now: UnixSeconds) -> Result<Identity, TokenError> {
+    verify_by_issuer(token, key_sets, now).map(|verified| verified.identity)
 }
 
-/// Verifies a token without a cache.
-pub fn verify(
-    _token: &str,
-    _key_sets: &KeySets,
-    _now: UnixSeconds,
-) -> Result<Identity, TokenError> {
-    Err(TokenError::KeysUnavailable)
+/// A verified token's identity and whose keys verified it.
+pub(crate) struct Verified<'k> {
+    pub(crate) identity: Identity,
+    pub(crate) place: usize,
+    pub(crate) issuer: &'k Arc<IssuerKeys>,
+}
+
+pub(crate) fn verify_by_issuer<'k>(
+    token: &str,
+    key_sets: &'k KeySets,
+    now: UnixSeconds,
+) -> Result<Verified<'k>, TokenError> {
+    let jws = jwt::Jws::parse(token)?;
+    let members = jws.claims()?;
+    // The issuer's name is not trusted here; it only chooses whose keys must verify it.
+    let name = jwt::string(&members, "iss")?.ok_or(TokenError::MissingClaim { claim: "iss" })?;
+    let (place, issuer) = key_sets.place(name).ok_or(TokenError::Issuer)?;
+    let spec = issuer.spec();
+    if !spec.algorithms.contains(&jws.algorithm()) {
+        return Err(TokenError::Algorithm);
+    }
+    let keys = issuer.keys().ok_or(TokenError::KeysUnavailable)?;
+    jws.verify(keys).map_err(|reason| reason.of_issuer(issuer.issuer()))?;
+    let claims = jwt::Claims::check(members, jwt::Expected::of(spec), now)?;
+    let identity = claims::identity(&claims, spec)?;
+    Ok(Verified { identity, place, issuer })
 }

@@ -1,0 +1,172 @@
+//! `crossgate check`: validates the configuration and settings, and looks for what is doubtful.
+//!
+//! Flows in: the command's arguments. Flows out: findings on standard output, an exit code.
+//! Changes nothing and listens nowhere.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::config::{self, Config, ConfigError, Finding, Severity, settings_lints};
+
+/// Validates the configuration and settings, and looks for what is doubtful.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "crossgate.yaml")]
+    pub config: PathBuf,
+    /// Ends with 1 on warnings too.
+    #[arg(long)]
+    pub strict: bool,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For programs: one JSON object.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Checks, writes the findings to standard output, and tells how it ended: 0 nothing to complain
+/// of, 1 errors (with `--strict` also warnings), 2 could not look.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    let findings = match inspect(config::load(&args.config)) {
+        Ok(findings) => findings,
+        Err(error) => return could_not(&error),
+    };
+    let written = match args.format {
+        Format::Json => write_json(&mut io::stdout().lock(), args, &findings),
+        Format::Text => write_text(&mut anstream::stdout().lock(), args, &findings),
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => could_not(&error),
+        Ok(()) | Err(_) => ExitCode::from(u8::from(refused(args, &findings))),
+    }
+}
+
+fn inspect(loaded: Result<Config, ConfigError>) -> Result<Vec<Finding>, ConfigError> {
+    match loaded {
+        Ok(config) => {
+            let mut findings = config.warnings.clone();
+            findings.extend(settings_lints::check(&config));
+            Ok(findings)
+        }
+        Err(ConfigError::Invalid { findings }) => Ok(findings),
+        Err(error) => Err(error),
+    }
+}
+
+fn refused(args: &CheckArgs, findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| args.strict || finding.severity == Severity::Error)
+}
+
+fn could_not(error: &dyn std::error::Error) -> ExitCode {
+    // Nothing is left to tell it to if this fails too.
+    let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {error}");
+    ExitCode::from(2)
+}
+
+fn write_text(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io::Result<()> {
+    for finding in findings {
+        write_finding(out, finding)?;
+    }
+    let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let file = args.config.display();
+    let counted = |number: usize, noun: &str| match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    };
+    let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+    match (findings.is_empty(), refused(args, findings)) {
+        (true, _) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}"),
+        (false, false) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}, {warnings}"),
+        (false, true) => writeln!(out, "{ERROR}refused{ERROR:#}: {file}, {errors}, {warnings}"),
+    }
+}
+
+fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+    let style = match finding.severity {
+        Severity::Error => ERROR,
+        Severity::Warning => WARNING,
+    };
+    let (file, at, severity) = (finding.file.display(), finding.at, finding.severity.as_str());
+    writeln!(out, "{file}:{at}: {style}{severity}{style:#}: {}", finding.message)?;
+    let number = at.line.to_string();
+    let margin = " ".repeat(number.len());
+    let before = at.column.saturating_sub(1);
+    let rest = finding.line_text.chars().count().saturating_sub(before);
+    // A tab stays a tab, so that the marks stand under what they mean.
+    let indent: String = finding
+        .line_text
+        .chars()
+        .take(before)
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    let marks = "^".repeat(finding.at.width.clamp(1, rest.max(1)));
+    writeln!(out, " {DIM}{number} |{DIM:#} {}", printable(&finding.line_text))?;
+    writeln!(out, " {DIM}{margin} |{DIM:#} {indent}{style}{marks}{style:#}")?;
+    if let Some(hint) = &finding.hint {
+        writeln!(out, " {DIM}{margin} ={DIM:#} hint: {hint}")?;
+    }
+    writeln!(out)
+}
+
+/// A document's line without what a terminal would obey.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+fn write_json(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io::Result<()> {
+    let report = Report {
+        valid: !findings.iter().any(|finding| finding.severity == Severity::Error),
+        file: args.config.display().to_string(),
+        findings: findings.iter().map(FindingJson::from).collect(),
+    };
+    serde_json::to_writer(&mut *out, &report)?;
+    writeln!(out)
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    valid: bool,
+    file: String,
+    findings: Vec<FindingJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    severity: &'static str,
+    file: String,
+    line: usize,
+    column: usize,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> From<&'a Finding> for FindingJson<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        Self {
+            severity: finding.severity.as_str(),
+            file: finding.file.display().to_string(),
+            line: finding.at.line,
+            column: finding.at.column,
+            message: &finding.message,
+            hint: finding.hint.as_deref(),
+        }
+    }
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const DIM: Style = Style::new().dimmed();

@@ -1,0 +1,352 @@
+//! `crossgate events`: searches the event log and follows it.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clock::{SystemClock, UnixMillis};
+use crate::event::log::{LogReader, ReadError, ReadEvent, Tail};
+use crate::event::query::{Query, QueryError};
+use crate::event::report::printable;
+use crate::event::{EventsConfig, time};
+
+/// Searches the event log and follows it.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    #[command(subcommand)]
+    command: EventsCommand,
+}
+
+/// What to do with the event log.
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// Prints the events that match a query, oldest first.
+    Query(QueryArgs),
+    /// Prints the events that match a query as they are written.
+    Tail(TailArgs),
+}
+
+/// `crossgate events query`.
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// A query in Lucene's syntax, for example `responseData.decision:"Deny"`; empty: all events.
+    #[arg(value_name = "LUCENE", allow_hyphen_values = true)]
+    query: String,
+    /// No older events: RFC 3339, or a duration back from now such as `30d`.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// No younger events: RFC 3339, or a duration back from now.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// At most so many events, the newest ones.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// `crossgate events tail`.
+#[derive(Debug, Args)]
+struct TailArgs {
+    /// A query in Lucene's syntax.
+    #[arg(value_name = "LUCENE", default_value = "", allow_hyphen_values = true)]
+    query: String,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// How events are printed.
+#[derive(Debug, Args)]
+struct OutputArgs {
+    /// A table for people, or one event a line as it stands in the log.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Where the event log is.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    /// The configuration that names the log's directory [default: ./crossgate.yaml].
+    #[arg(long, value_name = "FILE", conflicts_with = "dir")]
+    config: Option<PathBuf>,
+    /// The log's directory itself.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One event a line, as it stands in the log.
+    Json,
+    /// A table for people.
+    Table,
+}
+
+/// Why a command on the event log could not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum EventsError {
+    #[error("cannot read the configuration `{}`: {reason}\nhint: name the log's directory with `--dir`", path.display())]
+    Config { path: PathBuf, reason: String },
+    #[error("`{text}` is neither a time by RFC 3339 nor a duration such as `30d`, `12h`, `15m`")]
+    Moment { text: String },
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+    #[error("invalid query: {0}")]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Runs `crossgate events`.
+pub fn run(args: EventsArgs) -> ExitCode {
+    let result = match args.command {
+        EventsCommand::Query(args) => query(&args),
+        EventsCommand::Tail(args) => tail(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Says why a command ended; a reader that went away is no failure.
+pub(super) fn fail(error: &EventsError) -> ExitCode {
+    if let EventsError::Output(error) = error
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(io::stderr(), "error: {error}");
+    ExitCode::from(2)
+}
+
+/// The log's directory: as named, or as the configuration has it.
+pub(super) fn events_directory(
+    config: Option<&Path>,
+    dir: Option<&Path>,
+) -> Result<PathBuf, EventsError> {
+    if let Some(dir) = dir {
+        return Ok(dir.to_owned());
+    }
+    let path = config.unwrap_or(Path::new(CONFIG_FILE));
+    let unreadable = |reason: String| EventsError::Config { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let document: ConfigDocument =
+        serde_saphyr::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    let directory = document.events.and_then(|events| events.directory);
+    let directory = directory.unwrap_or_else(|| EventsConfig::default().directory);
+    Ok(path.parent().unwrap_or(Path::new("")).join(directory))
+}
+
+/// What of the configuration is needed to find the log.
+#[derive(Deserialize)]
+struct ConfigDocument {
+    events: Option<EventsDocument>,
+}
+
+#[derive(Deserialize)]
+struct EventsDocument {
+    directory: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    pub(super) fn directory(&self) -> Result<PathBuf, EventsError> {
+        events_directory(self.config.as_deref(), self.dir.as_deref())
+    }
+}
+
+/// A moment: RFC 3339, or a duration back from now.
+pub(super) fn moment(text: &str, now: UnixMillis) -> Result<UnixMillis, EventsError> {
+    if let Some(millis) = duration_millis(text) {
+        return Ok(UnixMillis(now.0.saturating_sub(millis)));
+    }
+    time::parse(text).ok_or_else(|| EventsError::Moment { text: text.to_owned() })
+}
+
+fn duration_millis(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.find(|c: char| !c.is_ascii_digit())?)?;
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        "d" => 24 * 60 * 60 * 1000,
+        "w" => 7 * 24 * 60 * 60 * 1000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(millis)
+}
+
+fn query(args: &QueryArgs) -> Result<(), EventsError> {
+    let query = Query::parse(&args.query)?;
+    let now = SystemClock.now();
+    let since = args.since.as_deref().map(|text| moment(text, now)).transpose()?;
+    let until = args.until.as_deref().map(|text| moment(text, now)).transpose()?;
+    let mut reader = LogReader::open(&args.place.directory()?, since)?;
+    let mut output = Output::new(args.output.format)?;
+    let mut newest = VecDeque::new();
+    while let Some(event) = reader.next().transpose()? {
+        let in_time = since.is_none_or(|since| since <= event.time)
+            && until.is_none_or(|until| event.time <= until);
+        if !in_time || !query.matches(&event.event) {
+            continue;
+        }
+        let Some(limit) = args.limit else {
+            output.print(&event)?;
+            continue;
+        };
+        newest.push_back(event);
+        if limit < newest.len() {
+            newest.pop_front();
+        }
+    }
+    for event in &newest {
+        output.print(event)?;
+    }
+    output.out.flush()?;
+    if 0 < reader.unreadable_lines() {
+        let lines = reader.unreadable_lines();
+        writeln!(io::stderr(), "warning: {lines} lines are no events and were left out")?;
+    }
+    Ok(())
+}
+
+fn tail(args: &TailArgs) -> Result<(), EventsError> {
+    let query = Query::parse(&args.query)?;
+    let mut tail = Tail::open(&args.place.directory()?)?;
+    let mut output = Output::new(args.output.format)?;
+    output.out.flush()?;
+    loop {
+        for event in tail.poll()? {
+            if query.matches(&event.event) {
+                output.print(&event)?;
+            }
+        }
+        output.out.flush()?;
+        thread::sleep(TAIL_INTERVAL);
+    }
+}
+
+/// Standard output in one of the formats.
+struct Output {
+    out: io::BufWriter<io::Stdout>,
+    format: Format,
+}
+
+impl Output {
+    fn new(format: Format) -> io::Result<Self> {
+        let mut output = Self { out: io::BufWriter::new(io::stdout()), format };
+        if format == Format::Table {
+            output.row(&HEADINGS.map(Into::into))?;
+        }
+        Ok(output)
+    }
+
+    fn print(&mut self, event: &ReadEvent) -> io::Result<()> {
+        match self.format {
+            Format::Json => writeln!(self.out, "{}", event.line),
+            Format::Table => {
+                let text = |pointer| match event.event.pointer(pointer) {
+                    None | Some(Value::Null) => "-".into(),
+                    Some(Value::String(text)) if text.is_empty() => "-".into(),
+                    Some(Value::String(text)) => printable(text).into_owned(),
+                    Some(value) => printable(&value.to_string()).into_owned(),
+                };
+                let mut cells = COLUMNS.map(text);
+                let [time, .., action, _] = &mut cells;
+                *time = time::text(event.time);
+                // What is no evaluation asks for no action; its own says what it is.
+                if action == "-" {
+                    *action = text("/action");
+                }
+                self.row(&cells)
+            }
+        }
+    }
+
+    fn row(&mut self, cells: &[String; 8]) -> io::Result<()> {
+        let [time, decision, enforced, initiator, caller, owner, action, resource] = cells;
+        writeln!(
+            self.out,
+            "{time:<19}  {decision:<8}  {enforced:<8}  {initiator:<24}  {caller:<32}  {owner:<32}  \
+             {action:<24}  {resource}"
+        )
+    }
+}
+
+const HEADINGS: [&str; 8] = [
+    "TIME",
+    "DECISION",
+    "ENFORCED",
+    "INITIATOR",
+    "CALLER ACCOUNT",
+    "OWNER ACCOUNT",
+    "ACTION",
+    "RESOURCE",
+];
+/// Where the cells are in an event.
+const COLUMNS: [&str; 8] = [
+    "/eventTime",
+    "/responseData/decision",
+    "/responseData/isEnforced",
+    "/initiator/id",
+    "/requestData/subject/attributes/token.account.bss",
+    "/requestData/resource/attributes/accountId",
+    "/requestData/action",
+    "/target/id",
+];
+/// The configuration where none is named.
+const CONFIG_FILE: &str = "crossgate.yaml";
+/// How often a followed log is looked at.
+const TAIL_INTERVAL: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_durations_back_from_now_or_times() {
+        let now = UnixMillis(1_760_104_997_410);
+        for (text, expected) in [
+            ("30d", Some(1_760_104_997_410 - 30 * 86_400_000)),
+            ("1h", Some(1_760_104_997_410 - 3_600_000)),
+            ("500ms", Some(1_760_104_996_910)),
+            ("2025-10-10T14:03:17.41Z", Some(1_760_104_997_410)),
+            ("99999999d", Some(0)),
+            ("", None),
+            ("30", None),
+            ("d", None),
+            ("-3d", None),
+            ("3 d", None),
+            ("yesterday", None),
+            ("99999999999999999999d", None),
+        ] {
+            assert_eq!(moment(text, now).ok(), expected.map(UnixMillis), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_directory_comes_from_the_configuration_and_is_relative_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("crossgate.yaml");
+        std::fs::write(&file, "workers: 2\nevents:\n  directory: log\n  sync: 1s\n").unwrap();
+        assert_eq!(events_directory(Some(&file), None).unwrap(), place.path().join("log"));
+        std::fs::write(&file, "workers: 2\n").unwrap();
+        assert_eq!(events_directory(Some(&file), None).unwrap(), place.path().join("events"));
+        assert_eq!(events_directory(Some(&file), Some(Path::new("/x"))).unwrap(), Path::new("/x"));
+        assert!(events_directory(Some(&place.path().join("absent")), None).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! `crossgate report`: reports on what the event log holds.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anstream::ColorChoice;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::cli::events::{EventsError, PlaceArgs, fail, moment};
+use crate::clock::SystemClock;
+use crate::event::log::LogReader;
+use crate::event::report::{Colour, Readiness, ReadinessReport, ReadinessTally};
+
+/// Reports on what the event log holds.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(subcommand)]
+    command: ReportCommand,
+}
+
+/// What to report on.
+#[derive(Debug, Subcommand)]
+enum ReportCommand {
+    /// Is an account ready for `limited`, and what breaks if not? Exit 1 if it isn't.
+    Readiness(ReadinessArgs),
+}
+
+/// `crossgate report readiness`.
+#[derive(Debug, Args)]
+struct ReadinessArgs {
+    /// The owner account.
+    #[arg(long, value_name = "ID")]
+    account: String,
+    /// How far back: RFC 3339, or a duration back from now.
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    since: String,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object.
+    Json,
+    /// One screen of text.
+    Text,
+}
+
+/// Runs `crossgate report`.
+pub fn run(args: ReportArgs) -> ExitCode {
+    let ReportCommand::Readiness(args) = args.command;
+    match readiness(&args) {
+        Ok(Readiness::Ready) => ExitCode::SUCCESS,
+        Ok(Readiness::NeverObserved | Readiness::WouldDeny { .. }) => ExitCode::from(1),
+        Err(error) => fail(&error),
+    }
+}
+
+fn readiness(args: &ReadinessArgs) -> Result<Readiness, EventsError> {
+    let since = moment(&args.since, SystemClock.now())?;
+    let mut tally = ReadinessTally::new(&args.account);
+    for event in LogReader::open(&args.place.directory()?, Some(since))? {
+        let event = event?;
+        if since <= event.time {
+            tally.add(event.time, &event.event);
+        }
+    }
+    let report = tally.finish();
+    print(&report, args.format)?;
+    Ok(report.readiness)
+}
+
+fn print(report: &ReadinessReport, format: Format) -> Result<(), EventsError> {
+    let mut out = anstream::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{:#}", report.to_json())?,
+        Format::Text => {
+            let colour = match out.current_choice() {
+                ColorChoice::Never => Colour::Plain,
+                ColorChoice::Always | ColorChoice::AlwaysAnsi | ColorChoice::Auto => Colour::Ansi,
+            };
+            write!(out, "{}", report.to_text(colour))?;
+        }
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,558 @@
+//! `crossgate token verify`: is this token good, and who is it. In: tokens and keys. Out: one JSON
+//! object each. Decides nothing itself; the proxy's own verification answers.
+//!
+//! With `--config` a token is checked as the proxy would check it. With `--jwks` only what is given
+//! is checked, besides the signature and the token's own times (at `--at`, else now, without
+//! leeway); `identity` is then what the claims of IBM Cloud IAM say, or null if they are not such.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::clock::{SystemClock, UnixSeconds};
+use crate::iam::{Identity, IdentityKind};
+use crate::token::jwt::{Claims, Expected, Jws};
+use crate::token::{
+    self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm,
+    claims, jwks,
+};
+
+/// Arguments of `crossgate token verify`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct VerifyArgs {
+    /// Check as the proxy with this configuration does [default: ./crossgate.yaml]
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks")]
+    pub config: Option<PathBuf>,
+    /// Check against the keys of this JSON Web Key Set
+    #[arg(long, value_name = "FILE")]
+    pub jwks: Option<PathBuf>,
+    /// Require this `iss`
+    #[arg(long)]
+    pub issuer: Option<String>,
+    /// Require this `aud`
+    #[arg(long)]
+    pub audience: Option<String>,
+    /// Accept only these algorithms
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub algorithms: Vec<String>,
+    /// Check at this time instead of now
+    #[arg(long, value_name = "UNIX")]
+    pub at: Option<u64>,
+    /// Check the signature alone: the payload may be anything
+    #[arg(long, conflicts_with = "config")]
+    pub signature_only: bool,
+    /// The token
+    #[arg(long, conflicts_with = "token_file")]
+    pub token: Option<String>,
+    /// A file with the token; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// `jsonl` reads one JSON object a line: id, jwks, token, and what else is given as options here
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    pub format: Format,
+    /// With `--format jsonl`: the lines; `-` reads standard input
+    #[arg(value_name = "INPUT")]
+    pub input: Option<PathBuf>,
+}
+
+/// What is read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One token, one object.
+    #[default]
+    Json,
+    /// One object a line in, one out.
+    Jsonl,
+}
+
+/// Where a command reads and writes.
+pub struct Streams<'s> {
+    /// Standard input.
+    pub input: &'s mut dyn BufRead,
+    /// Standard output: answers.
+    pub output: &'s mut dyn Write,
+    /// Standard error: why it could not run.
+    pub errors: &'s mut dyn Write,
+}
+
+impl std::fmt::Debug for Streams<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Streams")
+    }
+}
+
+/// Runs the command: 0 the token is good, 1 it is not, 2 wrong usage or could not run. Of
+/// `jsonl`: 0 every line was answered, 1 some line could not be read.
+///
+/// `issuers` loads the issuers of a configuration file.
+pub fn verify(
+    args: &VerifyArgs,
+    issuers: impl FnOnce(&Path) -> Result<Vec<IssuerSpec>, String>,
+    streams: &mut Streams<'_>,
+) -> ExitCode {
+    let now = args.at.map_or_else(|| SystemClock.now().seconds(), UnixSeconds);
+    let answered = match (args.format, &args.jwks) {
+        (Format::Jsonl, _) => verify_lines(args, now, streams),
+        (Format::Json, Some(_)) => verify_with_keys(args, now, streams),
+        (Format::Json, None) if args.signature_only => {
+            Err(usage("`--signature-only` needs `--jwks`"))
+        }
+        (Format::Json, None) => {
+            let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+            issuers(path)
+                .map_err(CannotRun)
+                .and_then(|issuers| verify_with_issuers(args, issuers, now, streams))
+        }
+    };
+    match answered {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Bad) => ExitCode::from(1),
+        Err(CannotRun(why)) => {
+            let _: io::Result<()> = writeln!(streams.errors, "error: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether the answer is yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    Bad,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+struct CannotRun(String);
+
+fn usage(hint: &str) -> CannotRun {
+    CannotRun(format!("{hint}\nhint: see `crossgate token verify --help`"))
+}
+
+/// Checks the token as the proxy would, with keys that are fetched once now.
+fn verify_with_issuers(
+    args: &VerifyArgs,
+    mut issuers: Vec<IssuerSpec>,
+    now: UnixSeconds,
+    streams: &mut Streams<'_>,
+) -> Result<Outcome, CannotRun> {
+    let token = read_token(args, streams.input)?;
+    let algorithms = parse_algorithms(&args.algorithms)?;
+    if let Some(wanted) = &args.issuer {
+        issuers.retain(|spec| *spec.issuer == **wanted);
+        if issuers.is_empty() {
+            return Err(CannotRun(format!("the configuration has no issuer `{wanted}`")));
+        }
+    }
+    for spec in &mut issuers {
+        if let Some(audience) = &args.audience {
+            spec.audiences = vec![audience.as_str().into()];
+        }
+        if !algorithms.is_empty() {
+            spec.algorithms.retain(|algorithm| algorithms.contains(algorithm));
+        }
+    }
+    let key_sets = load_keys(&token, issuers)?;
+    let answer = token::verify(&token, &key_sets, now)
+        .and_then(|identity| Good::new(&token, Check::Claims, Some(identity)));
+    answer_one(answer.map_err(Bad::from), streams.output)
+}
+
+/// The key sets with the keys of the issuer that the token names: the others are not needed.
+fn load_keys(token: &str, issuers: Vec<IssuerSpec>) -> Result<KeySets, CannotRun> {
+    let key_sets = KeySets::new(issuers);
+    let named = Jws::parse(token).and_then(|jws| jws.claims()).ok();
+    let named = named.as_ref().and_then(|claims| claims.get("iss")?.as_str());
+    let Some(issuer) = named.and_then(|name| key_sets.issuer(name)) else {
+        return Ok(key_sets);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CannotRun(error.to_string()))?;
+    let keys = runtime.block_on(jwks::fetch(issuer.spec()));
+    let name = issuer.issuer();
+    let keys = keys.map_err(|error| CannotRun(format!("keys of issuer `{name}`: {error}")))?;
+    Ok(key_sets.with_keys(name, keys))
+}
+
+/// Checks the token against a key set, and of its claims what the options ask for.
+fn verify_with_keys(
+    args: &VerifyArgs,
+    now: UnixSeconds,
+    streams: &mut Streams<'_>,
+) -> Result<Outcome, CannotRun> {
+    let token = read_token(args, streams.input)?;
+    let path = args.jwks.as_deref().ok_or_else(|| usage("`--jwks` is missing"))?;
+    let document =
+        std::fs::read(path).map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
+    let question = Question {
+        token: &token,
+        issuer: args.issuer.as_deref(),
+        audience: args.audience.as_deref(),
+        algorithms: parse_algorithms(&args.algorithms)?,
+        check: if args.signature_only { Check::Signature } else { Check::Claims },
+        now,
+    };
+    match KeySet::parse(&document) {
+        Ok(keys) => answer_one(question.answer(&keys).map_err(Bad::from), streams.output),
+        Err(error @ KeySetError::Unusable { .. }) => {
+            answer_one(Err(Bad::from(error)), streams.output)
+        }
+        Err(error) => Err(CannotRun(format!("`{}`: {error}", path.display()))),
+    }
+}
+
+/// Answers one line after the other.
+fn verify_lines(
+    args: &VerifyArgs,
+    now: UnixSeconds,
+    streams: &mut Streams<'_>,
+) -> Result<Outcome, CannotRun> {
+    let broken = |error: io::Error| CannotRun(error.to_string());
+    let mut file;
+    let input: &mut dyn BufRead = match args.input.as_deref() {
+        Some(path) if path != Path::new("-") => {
+            let opened = std::fs::File::open(path)
+                .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
+            file = io::BufReader::new(opened);
+            &mut file
+        }
+        Some(_) => streams.input,
+        None => return Err(usage("`--format jsonl` needs a file, or `-` for standard input")),
+    };
+    let mut outcome = Outcome::Good;
+    let mut line = Vec::new();
+    while read_line(input, &mut line).map_err(broken)? {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let answer = answer_line(&line, args, now).unwrap_or_else(|(id, detail)| {
+            outcome = Outcome::Bad;
+            Answer { id: Some(id), ..Answer::of(Err(Bad { error: "unreadable_line", detail })) }
+        });
+        write_json(&answer, streams.output)?;
+    }
+    Ok(outcome)
+}
+
+/// Reads a line, at most [`LINE_BYTES_MAX`] of it; what is longer can't be JSON any more.
+fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    let read = (&mut *input).take(limit).read_until(b'\n', line)?;
+    if read == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
+        let mut rest = Vec::new();
+        loop {
+            rest.clear();
+            let read = (&mut *input).take(limit).read_until(b'\n', &mut rest)?;
+            if read == 0 || rest.last() == Some(&b'\n') {
+                break;
+            }
+        }
+    }
+    Ok(read != 0)
+}
+
+/// One line of input. Other members are left unread: test vectors bring comments.
+#[derive(Deserialize)]
+struct Line<'l> {
+    #[serde(default)]
+    id: Value,
+    #[serde(borrow)]
+    jwks: &'l RawValue,
+    #[serde(borrow)]
+    token: Cow<'l, str>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    algorithms: Option<Algorithms>,
+    at: Option<u64>,
+    signature_only: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Algorithms {
+    List(Vec<String>),
+    Text(String),
+}
+
+type Unreadable = (Value, String);
+
+fn answer_line<'a>(
+    line: &[u8],
+    args: &VerifyArgs,
+    now: UnixSeconds,
+) -> Result<Answer<'a>, Unreadable> {
+    let parsed: Line<'_> = serde_json::from_slice(line).map_err(|error| {
+        let id = serde_json::from_slice::<Map<String, Value>>(line)
+            .ok()
+            .and_then(|mut members| members.remove("id"));
+        (id.unwrap_or_default(), unreadable(&error))
+    })?;
+    let algorithms = match parsed.algorithms {
+        None => parse_algorithms(&args.algorithms),
+        Some(Algorithms::List(names)) => parse_algorithms(&names),
+        Some(Algorithms::Text(names)) => {
+            parse_algorithms(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
+        }
+    };
+    let algorithms = algorithms.map_err(|CannotRun(why)| (parsed.id.clone(), why))?;
+    let check = if parsed.signature_only.unwrap_or(args.signature_only) {
+        Check::Signature
+    } else {
+        Check::Claims
+    };
+    let question = Question {
+        token: &parsed.token,
+        issuer: parsed.issuer.as_deref().or(args.issuer.as_deref()),
+        audience: parsed.audience.as_deref().or(args.audience.as_deref()),
+        algorithms,
+        check,
+        now: parsed.at.map_or(now, UnixSeconds),
+    };
+    let document = match serde_json::from_str::<String>(parsed.jwks.get()) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => Cow::Borrowed(parsed.jwks.get()),
+    };
+    let answer = KeySet::parse(document.as_bytes())
+        .map_err(Bad::from)
+        .and_then(|keys| question.answer(&keys).map_err(Bad::from));
+    Ok(Answer { id: Some(parsed.id), ..Answer::of(answer) })
+}
+
+/// What is wrong with a line, without its content: that may be a token.
+fn unreadable(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => "a member is missing, unknown or of another type",
+        serde_json::error::Category::Eof => "the JSON ends too early",
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax => "this is no JSON",
+    };
+    format!("{kind}, at column {}", error.column())
+}
+
+/// How much of a token is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    /// Signature and claims.
+    Claims,
+    /// The signature alone.
+    Signature,
+}
+
+/// Is this token good by these keys?
+struct Question<'q> {
+    token: &'q str,
+    issuer: Option<&'q str>,
+    audience: Option<&'q str>,
+    /// Empty: any.
+    algorithms: Vec<Algorithm>,
+    check: Check,
+    now: UnixSeconds,
+}
+
+impl Question<'_> {
+    fn answer(&self, keys: &KeySet) -> Result<Good, TokenError> {
+        let jws = Jws::parse(self.token)?;
+        if !self.algorithms.is_empty() && !self.algorithms.contains(&jws.algorithm()) {
+            return Err(TokenError::Algorithm);
+        }
+        let nobody: Arc<str> = "".into();
+        jws.verify(keys).map_err(|reason| reason.of_issuer(&nobody))?;
+        let identity = match self.check {
+            Check::Signature => None,
+            Check::Claims => {
+                let audiences: Vec<Box<str>> = self.audience.into_iter().map(Into::into).collect();
+                let expected =
+                    Expected { issuer: self.issuer, audiences: &audiences, leeway: Duration::ZERO };
+                let claims = Claims::check(jws.claims()?, expected, self.now)?;
+                let issuer = claims.members.get("iss").and_then(Value::as_str).unwrap_or_default();
+                claims::ibm(&claims, issuer).ok()
+            }
+        };
+        Good::new(self.token, self.check, identity)
+    }
+}
+
+/// What is said of a good token.
+struct Good {
+    header: Map<String, Value>,
+    claims: Option<Map<String, Value>>,
+    identity: Option<Identity>,
+}
+
+impl Good {
+    fn new(token: &str, check: Check, identity: Option<Identity>) -> Result<Self, TokenError> {
+        let jws = Jws::parse(token)?;
+        let claims = match check {
+            Check::Claims => Some(jws.claims()?),
+            Check::Signature => None,
+        };
+        Ok(Self { header: jws.header, claims, identity })
+    }
+}
+
+/// What is said of a bad one.
+struct Bad {
+    error: &'static str,
+    detail: String,
+}
+
+impl From<TokenError> for Bad {
+    fn from(error: TokenError) -> Self {
+        Self { error: error.code(), detail: error.to_string() }
+    }
+}
+
+impl From<KeySetError> for Bad {
+    fn from(error: KeySetError) -> Self {
+        Self { error: "unusable_keys", detail: error.to_string() }
+    }
+}
+
+/// The answer as it is written.
+#[derive(Default, Serialize)]
+struct Answer<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Value>,
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<Option<Map<String, Value>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Option<IdentityWire>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Answer<'_> {
+    fn of(answer: Result<Good, Bad>) -> Self {
+        match answer {
+            Ok(Good { header, claims, identity }) => Self {
+                valid: true,
+                header: Some(header),
+                claims: Some(claims),
+                identity: Some(identity.map(IdentityWire::from)),
+                ..Self::default()
+            },
+            Err(Bad { error, detail }) => {
+                Self { error: Some(error), detail: Some(detail), ..Self::default() }
+            }
+        }
+    }
+}
+
+/// An identity as it is written.
+#[derive(Serialize)]
+struct IdentityWire {
+    account: Option<String>,
+    identity_type: &'static str,
+    kind: &'static str,
+    principal: Box<str>,
+    id: Box<str>,
+    name: Box<str>,
+    authn_id: Box<str>,
+    authn_name: Box<str>,
+    issuer: Box<str>,
+    subject: Box<str>,
+    session_tags: std::collections::BTreeMap<Box<str>, Box<str>>,
+    mfa: Option<bool>,
+    authenticated_at: Option<u64>,
+    not_before: Option<u64>,
+    expires_at: u64,
+}
+
+impl From<Identity> for IdentityWire {
+    fn from(identity: Identity) -> Self {
+        Self {
+            account: identity.account.map(|account| account.to_string()),
+            identity_type: identity.identity_type.as_str(),
+            kind: match identity.kind {
+                IdentityKind::Login => "login",
+                IdentityKind::Profile => "profile",
+            },
+            principal: identity.principal,
+            id: identity.id,
+            name: identity.name,
+            authn_id: identity.authn_id,
+            authn_name: identity.authn_name,
+            issuer: identity.issuer,
+            subject: identity.subject,
+            session_tags: identity.session_tags,
+            mfa: identity.mfa,
+            authenticated_at: identity.authenticated_at.map(|time| time.0),
+            not_before: identity.not_before.map(|time| time.0),
+            expires_at: identity.expires_at.0,
+        }
+    }
+}
+
+fn answer_one(answer: Result<Good, Bad>, output: &mut dyn Write) -> Result<Outcome, CannotRun> {
+    let outcome = if answer.is_ok() { Outcome::Good } else { Outcome::Bad };
+    write_json(&Answer::of(answer), output)?;
+    Ok(outcome)
+}
+
+fn write_json(answer: &Answer<'_>, output: &mut dyn Write) -> Result<(), CannotRun> {
+    let broken = |error: io::Error| CannotRun(error.to_string());
+    let mut text = serde_json::to_vec(answer).map_err(|error| CannotRun(error.to_string()))?;
+    text.push(b'\n');
+    output.write_all(&text).and_then(|()| output.flush()).map_err(broken)
+}
+
+fn read_token(args: &VerifyArgs, input: &mut dyn BufRead) -> Result<String, CannotRun> {
+    let text =
+        match (&args.token, &args.token_file) {
+            (Some(token), None) => return Ok(token.clone()),
+            (None, Some(path)) if path == Path::new("-") => {
+                read_text(input).map_err(|error| CannotRun(error.to_string()))?
+            }
+            (None, Some(path)) => std::fs::File::open(path)
+                .and_then(|mut file| read_text(&mut file))
+                .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?,
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(usage("one of `--token` and `--token-file` is needed"));
+            }
+        };
+    // An editor or `echo` ends the file with a newline, which is not of the token.
+    Ok(text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
+        .to_owned())
+}
+
+fn read_text(source: &mut (impl Read + ?Sized)) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    source.take(limit).read_to_end(&mut bytes)?;
+    // What is no text is no token either, and will be told so.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, CannotRun> {
+    let parse = |name: &String| {
+        name.trim()
+            .parse()
+            .map_err(|error: UnknownAlgorithm| CannotRun(format!("`{name}` is {error}")))
+    };
+    names.iter().map(parse).collect()
+}
+
+const DEFAULT_CONFIG: &str = "./crossgate.yaml";
+
+/// A line holds a key set of 1 MiB at most, perhaps as a text with escapes, and a token.
+const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

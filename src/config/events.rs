@@ -1,0 +1,123 @@
+//! `events`: where decisions are recorded and what happens when they can't be.
+
+use std::time::Duration;
+
+use crate::config::SECOND;
+use crate::config::node::{Node, Value};
+use crate::config::reader::{Reader, Table};
+use crate::event::{EventsConfig, OnFull, SinkSpec, Sync};
+
+pub(super) const EVENTS_KEYS: &[&str] = &["directory", "sync", "on_full", "retention", "sinks"];
+pub(super) const ON_FULL_KEYS: &[&str] = &["permit", "deny"];
+pub(super) const RETENTION_KEYS: &[&str] = &["age", "size"];
+pub(super) const SINK_KEYS: &[&str] = &["nats"];
+pub(super) const NATS_KEYS: &[&str] = &["url", "stream", "subject"];
+
+/// Reads `events` into the defaults.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, events: &mut EventsConfig) {
+    let Some(table) = reader.table(node, "events", EVENTS_KEYS) else {
+        return;
+    };
+    if let Some(node) = table.get("directory")
+        && let Some(directory) = reader.path(node, "directory")
+    {
+        if directory.exists() && !directory.is_dir() {
+            let message = format!("`directory` `{}` is a file", directory.display());
+            reader.findings.error(node.at, message);
+        }
+        events.directory = directory;
+    }
+    if let Some(node) = table.get("sync") {
+        events.sync = read_sync(reader, node).unwrap_or(events.sync);
+    }
+    read_on_full(reader, table, events);
+    read_retention(reader, table, events);
+    if let Some(node) = table.get("sinks") {
+        events.sinks = read_sinks(reader, node);
+        if !events.sinks.is_empty() {
+            reader.findings.warn(
+                node.at,
+                "`sinks` have no effect in this version",
+                "events are written to `directory` only",
+            );
+        }
+    }
+}
+
+fn read_sync(reader: &mut Reader<'_>, node: &Node) -> Option<Sync> {
+    match node.as_text() {
+        Some("always") => Some(Sync::Always),
+        Some("never") => Some(Sync::Never),
+        // A duration starts with a digit; anything else was meant as a word.
+        Some(text) if !text.starts_with(|c: char| c.is_ascii_digit()) => {
+            reader.findings.error_hint(
+                node.at,
+                format!("`{text}` is no `sync`"),
+                "one of `always`, `never`, or an interval like `1s`",
+            );
+            None
+        }
+        _ => reader
+            .duration(node, "sync", &(Duration::from_millis(1)..=Duration::from_hours(1)))
+            .map(Sync::Interval),
+    }
+}
+
+fn read_on_full(reader: &mut Reader<'_>, table: Table<'_>, events: &mut EventsConfig) {
+    let Some(table) = table.get("on_full").and_then(|it| reader.table(it, "on_full", ON_FULL_KEYS))
+    else {
+        return;
+    };
+    let choices = [
+        ("block", OnFull::Block),
+        ("drop_oldest", OnFull::DropOldest),
+        ("refuse_requests", OnFull::RefuseRequests),
+    ];
+    let mut read = |key, slot: &mut OnFull| {
+        if let Some(chosen) = table.get(key).and_then(|it| reader.choice(it, key, &choices)) {
+            *slot = chosen;
+        }
+    };
+    read("permit", &mut events.on_full.permit);
+    read("deny", &mut events.on_full.deny);
+}
+
+fn read_retention(reader: &mut Reader<'_>, table: Table<'_>, events: &mut EventsConfig) {
+    let Some(table) =
+        table.get("retention").and_then(|it| reader.table(it, "retention", RETENTION_KEYS))
+    else {
+        return;
+    };
+    if let Some(node) = table.get("age")
+        && let Some(age) = reader.duration(node, "age", &(SECOND * 60..=DAY * 3650))
+    {
+        events.retention.age = age;
+    }
+    if let Some(node) = table.get("size")
+        && let Some(size_bytes) = reader.size(node, "size", &(1 << 20..=1 << 50))
+    {
+        events.retention.size_bytes = size_bytes;
+    }
+}
+
+fn read_sinks(reader: &mut Reader<'_>, node: &Node) -> Vec<SinkSpec> {
+    let nodes = reader.list(node, "sinks").unwrap_or_default();
+    nodes.iter().filter_map(|node| read_sink(reader, node)).collect()
+}
+
+fn read_sink(reader: &mut Reader<'_>, node: &Node) -> Option<SinkSpec> {
+    let table = reader.table(node, "sinks", SINK_KEYS)?;
+    if matches!(&node.value, Value::Table(entries) if entries.len() != 1) {
+        reader.findings.error_hint(node.at, "a sink has exactly one kind", "like `nats: { … }`");
+        return None;
+    }
+    let nats = reader.table(table.get("nats")?, "nats", NATS_KEYS)?;
+    let mut text = |key| {
+        let node = reader.require(nats, key, "a NATS sink has `url`, `stream` and `subject`")?;
+        reader.text(node, key)
+    };
+    let (url, stream, subject) = (text("url"), text("stream"), text("subject"));
+    Some(SinkSpec::Nats { url: url?, stream: stream?, subject: subject? })
+}
+
+const DAY: Duration = Duration::from_hours(24);

@@ -1,0 +1,427 @@
+//! The whole proxy, assembled from a configuration: workers, log, keys, settings, admin listener.
+//!
+//! Flows in: a configuration. Flows out: a running gateway that reloads itself and drains on demand.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
+use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
+use crate::event::{EventIds, SettingChange, UpdateEvent, UpdateInitiator};
+use crate::forward;
+use crate::iam::{AccountId, IdentityKind, IdentityType};
+use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
+use crate::perimeter::TypeSetting;
+use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
+use crate::snapshot::{Change, Part, Snapshot, SnapshotReader, SnapshotWriter};
+use crate::telemetry::{self, ReloadResult};
+use crate::token::jwks::JwksError;
+use crate::token::{JwksHandle, JwksRefresher, Verifier};
+use crate::watch::Watcher;
+
+/// A running proxy. Dropped without [`Gateway::drain`], it ends without finishing what runs.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where clients are served, in the order of the configuration.
+    pub addresses: Vec<SocketAddr>,
+    /// Where operators are served.
+    pub admin_address: Option<SocketAddr>,
+    reloader: Arc<Reloader>,
+    workers: Vec<JoinHandle<()>>,
+    drain: watch::Sender<bool>,
+    draining: Arc<AtomicBool>,
+    events: Arc<EventLog>,
+    admin_end: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// Why a gateway can't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address can't be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread can't be started.
+    #[error("cannot start a worker: {0}")]
+    Thread(#[source] io::Error),
+    /// The admin listener's token is unusable.
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
+    /// The event log can't be opened.
+    #[error(transparent)]
+    Events(#[from] EventLogError),
+    /// Keys can't be fetched.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// The settings are unusable.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A listener's TLS is unusable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Gateway {
+    /// Starts everything; call it within the control runtime, which must go on running.
+    ///
+    /// # Errors
+    /// A part can't start; nothing of it goes on then.
+    pub async fn start(config: Config, metrics: PrometheusHandle) -> Result<Self, StartError> {
+        let (writer, reader) = SnapshotWriter::new();
+        let worker_count = config.workers.map_or_else(available_cpus, std::num::NonZero::get);
+        let listeners = bind(&config, worker_count)?;
+        let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
+        let events = Arc::new(events);
+
+        publish(&writer, &config);
+        let on_update = record_update(Arc::clone(&events));
+        let settings = SettingsStore::new(
+            config.settings_file.clone(),
+            writer.clone(),
+            reader.clone(),
+            on_update,
+        );
+        settings.load_initial().await?;
+        let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
+
+        let mut tasks = JoinSet::new();
+        let draining = Arc::new(AtomicBool::new(false));
+        let admin_end = CancellationToken::new();
+        let admin_address = match &config.admin {
+            None => None,
+            Some(admin) => {
+                let access = match &admin.token_file {
+                    Some(file) => AdminAccess::token_file(file)?,
+                    None => AdminAccess::loopback(),
+                };
+                let state = AdminState {
+                    reader: reader.clone(),
+                    writer: writer.clone(),
+                    settings: settings.clone(),
+                    metrics,
+                    draining: Arc::clone(&draining),
+                    missing: Arc::new(missing_keys),
+                    access: Arc::new(access),
+                };
+                let refused = |source| StartError::Listen { address: admin.address, source };
+                let listener = TcpListener::bind(admin.address).await.map_err(refused)?;
+                let address = listener.local_addr().map_err(refused)?;
+                tasks.spawn(admin::serve(listener, state, admin_end.clone()));
+                Some(address)
+            }
+        };
+
+        let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
+        let (drain, drained) = watch::channel(false);
+        let workers = start_workers(listeners, appenders, &reader, &keys, &config, &drained)?;
+        let reloader = Arc::new(Reloader {
+            config,
+            writer,
+            keys,
+            settings: settings.clone(),
+            tls,
+            end: CancellationToken::new(),
+        });
+        tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
+        tasks.spawn(Arc::clone(&reloader).follow());
+        Ok(Self {
+            addresses,
+            admin_address,
+            reloader,
+            workers,
+            drain,
+            draining,
+            events,
+            admin_end,
+            tasks,
+        })
+    }
+
+    /// Reads configuration and settings again, as a change of their files does.
+    pub async fn reload(&self) {
+        self.reloader.reload().await;
+    }
+
+    /// Takes no more connections, finishes what runs within the drain timeout, closes the log.
+    ///
+    /// # Errors
+    /// Events did not reach the log.
+    pub async fn drain(mut self) -> Result<(), EventLogError> {
+        self.draining.store(true, Ordering::Relaxed);
+        self.drain.send_replace(true);
+        let workers = std::mem::take(&mut self.workers);
+        let joined = tokio::task::spawn_blocking(move || {
+            workers.into_iter().filter_map(|worker| worker.join().err()).count()
+        });
+        if joined.await.unwrap_or_default() > 0 {
+            tracing::error!("a worker ended in a panic");
+        }
+        self.admin_end.cancel();
+        let admin_ended = async { while self.tasks.join_next().await.is_some() {} };
+        self.reloader.end.cancel();
+        let _ = tokio::time::timeout(ADMIN_END_MAX, admin_ended).await;
+        self.tasks.shutdown().await;
+        drop(self.reloader);
+        match Arc::into_inner(self.events) {
+            Some(events) => events.close(),
+            // Something still holds the log; it closes when that ends.
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes over what changes on disk.
+#[derive(Debug)]
+struct Reloader {
+    config: Config,
+    writer: SnapshotWriter,
+    keys: JwksHandle,
+    settings: SettingsStore,
+    tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    end: CancellationToken,
+}
+
+impl Reloader {
+    /// Follows the configuration and the files of its certificates, until told to stop.
+    async fn follow(self: Arc<Self>) {
+        let mut watcher = Watcher::new(self.watched());
+        loop {
+            tokio::select! {
+                () = self.end.cancelled() => return,
+                _ = watcher.changed() => self.reload_configuration().await,
+            }
+        }
+    }
+
+    async fn reload(&self) {
+        self.reload_configuration().await;
+        // A refusal is recorded by the store itself.
+        let _ = self.settings.reload(Reload::Always).await;
+    }
+
+    fn watched(&self) -> Vec<PathBuf> {
+        let tls = self.config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let files = tls.flat_map(|tls| {
+            [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
+        });
+        files.flatten().chain([self.config.file.clone()]).collect()
+    }
+
+    async fn reload_configuration(&self) {
+        let file = self.config.file.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
+        let source = self.config.file.display().to_string();
+        let refused = match loaded {
+            Ok(Ok(new)) => match self.take_tls(&new) {
+                Ok(()) => {
+                    self.warn_of_restart(&new);
+                    publish(&self.writer, &new);
+                    self.keys.reconfigure();
+                    tracing::info!(file = source, "the configuration was reloaded");
+                    return;
+                }
+                Err(error) => error.to_string(),
+            },
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the reload was interrupted".to_owned(),
+        };
+        tracing::warn!(
+            file = source,
+            error = refused,
+            "a new configuration was refused, the old one goes on"
+        );
+        telemetry::reloaded(&Part::Configuration, ReloadResult::Refused);
+        self.writer.refuse(Part::Configuration, &source, SystemClock.now(), refused);
+    }
+
+    /// Reads all certificates before it replaces any.
+    fn take_tls(&self, new: &Config) -> Result<(), TlsError> {
+        let mut replacements = Vec::new();
+        for (listener, current) in new.listeners.iter().zip(&self.tls) {
+            if let (Some(files), Some(current)) = (&listener.tls, current) {
+                replacements.push((current, server_config(files)?));
+            }
+        }
+        for (current, replacement) in replacements {
+            current.store(replacement);
+        }
+        Ok(())
+    }
+
+    /// What names a socket, a directory or a thread stays as it was at start.
+    fn warn_of_restart(&self, new: &Config) {
+        let old = &self.config;
+        let changed = [
+            ("listeners", old.listeners != new.listeners),
+            ("admin", old.admin != new.admin),
+            ("workers", old.workers != new.workers),
+            ("settings.file", old.settings_file != new.settings_file),
+            ("events", old.events != new.events),
+            ("drain", old.drain_timeout != new.drain_timeout),
+        ];
+        for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
+            tracing::warn!(key, "a change of this key takes effect after a restart");
+        }
+    }
+}
+
+async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
+    tokio::select! {
+        () = reloader.end.cancelled() => {}
+        () = settings.follow() => {}
+    }
+}
+
+fn publish(writer: &SnapshotWriter, config: &Config) {
+    let source = config.file.display().to_string();
+    telemetry::reloaded(&Part::Configuration, ReloadResult::Loaded);
+    let revision = writer.publish(Part::Configuration, &source, SystemClock.now(), |snapshot| {
+        Change::Configuration {
+            routes: Arc::clone(&config.routes),
+            edge: Arc::new(config.edge.clone()),
+            key_sets: Arc::new(snapshot.key_sets.reconfigured(config.issuers.clone())),
+        }
+    });
+    telemetry::revision(revision);
+}
+
+fn bind(config: &Config, workers: usize) -> Result<Vec<Sockets>, StartError> {
+    let mut listeners = Vec::new();
+    for ListenerSpec { address, tls } in &config.listeners {
+        let tls = tls.as_ref().map(server_config).transpose()?;
+        let sockets = Sockets::bind(*address, workers, tls)
+            .map_err(|source| StartError::Listen { address: *address, source })?;
+        listeners.push(sockets);
+    }
+    Ok(listeners)
+}
+
+fn start_workers(
+    listeners: Vec<Sockets>,
+    appenders: Vec<EventAppender>,
+    reader: &SnapshotReader,
+    keys: &JwksHandle,
+    config: &Config,
+    drain: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let verifier = Verifier::new();
+    let upstream_tls = forward::client_tls();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let mut listeners: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| (listener.sockets.into_iter(), listener.tls))
+        .collect();
+    let mut workers = Vec::new();
+    for (index, events) in appenders.into_iter().enumerate() {
+        let sockets = listeners
+            .iter_mut()
+            .filter_map(|(sockets, tls)| Some((sockets.next()?, tls.clone())))
+            .collect();
+        let worker = Worker {
+            sockets,
+            snapshots: reader.clone(),
+            verifier: verifier.worker(),
+            events,
+            keys: keys.clone(),
+            upstream_tls: Arc::clone(&upstream_tls),
+            connections: Arc::clone(&connections),
+            drain: drain.clone(),
+            drain_timeout: config.drain_timeout,
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+        let run = move || {
+            if let Err(error) = worker.run() {
+                tracing::error!(%error, "a worker ended");
+            }
+        };
+        workers.push(thread.spawn(run).map_err(StartError::Thread)?);
+    }
+    Ok(workers)
+}
+
+fn missing_keys(snapshot: &Snapshot) -> Vec<String> {
+    let without = snapshot.key_sets.iter().filter(|issuer| issuer.keys().is_none());
+    without.map(|issuer| format!("keys of {}", issuer.issuer())).collect()
+}
+
+/// Turns a change by the settings API into its event.
+fn record_update(events: Arc<EventLog>) -> OnUpdate {
+    let ids = Mutex::new(EventIds::new());
+    Box::new(move |update: SettingsUpdate| {
+        let id = ids.lock().unwrap_or_else(PoisonError::into_inner).next(update.at);
+        let texts: Vec<_> = update
+            .changes
+            .iter()
+            .map(|change| {
+                let update_type = format!("{}.setting", change.identity_type.as_str());
+                (update_type, setting_text(&change.before), setting_text(&change.after))
+            })
+            .collect();
+        let changes: Vec<_> = texts
+            .iter()
+            .map(|(update_type, initial_value, new_value)| SettingChange {
+                update_type,
+                initial_value,
+                new_value,
+            })
+            .collect();
+        events.append_update(&UpdateEvent {
+            id,
+            time: update.at,
+            correlation_id: "",
+            owner: update.account,
+            initiator: UpdateInitiator {
+                id: update.actor.id,
+                name: "",
+                identity_type: IdentityType::User,
+                kind: IdentityKind::Login,
+                source_ip: update.actor.address,
+                agent: &update.actor.agent,
+            },
+            changes: &changes,
+            revision: update.revision,
+        });
+    })
+}
+
+/// A setting as an operator reads it; a long allowlist by its length and first entries.
+fn setting_text(setting: &TypeSetting) -> String {
+    let mut accounts: Vec<&str> = setting.allowlist.iter().map(AccountId::as_str).collect();
+    accounts.sort_unstable();
+    let more = accounts.len().saturating_sub(ACCOUNTS_SHOWN_MAX);
+    accounts.truncate(ACCOUNTS_SHOWN_MAX);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} [{}{more}]", setting.mode.as_str(), accounts.join(", "))
+}
+
+fn available_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// How long running requests of operators may take after the workers have ended.
+const ADMIN_END_MAX: Duration = Duration::from_secs(2);
+
+/// Allowlist entries that an update event names.
+const ACCOUNTS_SHOWN_MAX: usize = 100;

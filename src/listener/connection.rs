@@ -1,0 +1,342 @@
+//! One client connection, from accept to close: HTTP/1.1 or HTTP/2, and the ends of all waits.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use crate::alarm::{Alarm, Alarms};
+use crate::forward::{BodyError, ClientAddress, DECISION_HEADER, Protocol};
+use crate::listener::io::{InFlight, Metered, Progress};
+use crate::proxy::{Peer, Proxy, Rejection, ResponseBody};
+use crate::route::Limits;
+use crate::telemetry;
+use crate::verdict::Outcome;
+
+/// What every connection of a worker shares.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) proxy: Proxy,
+    pub(super) alarms: Rc<Alarms>,
+    /// Set once the process is to end: connections finish what runs and close.
+    pub(super) draining: Cell<bool>,
+}
+
+/// Serves one accepted stream, after TLS if there is any.
+pub(super) async fn serve(
+    shared: Rc<Shared>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    address: SocketAddr,
+    protocol: Protocol,
+    version: HttpVersion,
+) {
+    let view = shared.proxy.view();
+    let limits = view.snapshot().edge.limits.clone();
+    drop(view);
+    let peer =
+        Rc::new(Peer { address: ClientAddress::of_peer(address.ip().to_canonical()), protocol });
+    let progress = Rc::new(Progress::default());
+    let io = TokioIo::new(Metered::new(stream, Rc::clone(&progress)));
+    let service = {
+        let (shared, progress) = (Rc::clone(&shared), Rc::clone(&progress));
+        service_fn(move |request: Request<Incoming>| {
+            let (shared, peer) = (Rc::clone(&shared), Rc::clone(&peer));
+            let in_flight = InFlight::new(&progress);
+            async move {
+                let response = shared.proxy.handle(&peer, request).await;
+                Ok::<_, Infallible>(response.map(|body| Tracked { body, _in_flight: in_flight }))
+            }
+        })
+    };
+    let watch = Watch::new(&shared, progress, &limits, version);
+    match version {
+        HttpVersion::Http1 => {
+            drive(http1_builder(&limits).serve_connection(io, service), watch, &shared).await;
+        }
+        HttpVersion::Http2 => {
+            drive(http2_builder(&limits).serve_connection(io, service), watch, &shared).await;
+        }
+    }
+}
+
+/// Which protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HttpVersion {
+    Http1,
+    Http2,
+}
+
+/// Tells HTTP/2 with prior knowledge from HTTP/1.1 by its first bytes (RFC 9113 section 3.4).
+///
+/// # Errors
+/// The client closed or sent nothing in time.
+pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<HttpVersion> {
+    let look = async {
+        let mut first = [0; HTTP2_START.len()];
+        loop {
+            let peeked = stream.peek(&mut first).await?;
+            let seen = first.get(..peeked).unwrap_or_default();
+            if seen.is_empty() || !HTTP2_START.starts_with(seen) {
+                return Ok(HttpVersion::Http1);
+            }
+            if peeked == HTTP2_START.len() {
+                return Ok(HttpVersion::Http2);
+            }
+            // The bytes stay unread, so the socket stays readable: wait a little for more.
+            tokio::time::sleep(SNIFF_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(timeout, look).await?
+}
+
+/// Tells a client that there are too many, and closes.
+pub(super) async fn refuse(stream: TcpStream, timeout: Duration) {
+    telemetry::request_without_route(Outcome::Overloaded);
+    let service = service_fn(|_: Request<Incoming>| async {
+        let id = Uuid::now_v7().hyphenated().to_string();
+        let mut response: Response<Full<Bytes>> = Rejection::Overloaded.response(&id);
+        if let Ok(value) = http::HeaderValue::try_from(id) {
+            response.headers_mut().insert(DECISION_HEADER, value);
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let connection =
+        http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    // Whether the client still hears it makes no difference here.
+    let _ = tokio::time::timeout(timeout, connection).await;
+}
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
+    if limits.headers != HTTP1_HEADERS_DEFAULT {
+        builder.max_headers(limits.headers);
+    }
+    builder
+}
+
+fn http2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_pending_accept_reset_streams(HTTP2_RESETS_MAX)
+        .max_local_error_reset_streams(HTTP2_RESETS_MAX)
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
+        .keep_alive_timeout(limits.header_timeout);
+    builder
+}
+
+/// A connection that can be told to finish.
+trait Graceful: Future {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<I, S> Graceful for http1::Connection<I, S>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    S: hyper::service::HttpService<Incoming, ResBody = Tracked>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S> Graceful for http2::Connection<I, S, LocalExecutor>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    S: hyper::service::HttpService<Incoming, ResBody = Tracked>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs a connection to its end: its own, that of a wait, or that of the process.
+async fn drive(connection: impl Graceful, mut watch: Watch, shared: &Shared) {
+    let mut connection = pin!(connection);
+    let mut told = false;
+    poll_fn(|cx| {
+        if shared.draining.get() && !told {
+            told = true;
+            connection.as_mut().finish();
+        }
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        watch.look();
+        watch.alarm.poll(cx)
+    })
+    .await;
+}
+
+/// Bounds every wait of one connection by what it is doing.
+#[derive(Debug)]
+struct Watch {
+    alarm: Alarm,
+    progress: Rc<Progress>,
+    header_timeout: Duration,
+    body_idle_timeout: Duration,
+    version: HttpVersion,
+    phase: Phase,
+    // The client's bytes when the last request began: all bytes after belong to the next head.
+    settled_bytes: u64,
+    begun: u64,
+}
+
+/// What a connection is doing, as far as waits go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It was just accepted.
+    New,
+    /// A head has begun and not ended.
+    Head,
+    /// A request is being answered; other timeouts bound that.
+    Busy,
+    /// A response waits for the client to take it; with the bytes that it took so far.
+    Blocked(u64),
+    /// Nothing.
+    Idle,
+}
+
+impl Watch {
+    fn new(shared: &Shared, progress: Rc<Progress>, limits: &Limits, version: HttpVersion) -> Self {
+        let alarm = shared.alarms.alarm();
+        alarm.set(limits.header_timeout);
+        Self {
+            alarm,
+            progress,
+            header_timeout: limits.header_timeout,
+            body_idle_timeout: limits.body_idle_timeout,
+            version,
+            phase: Phase::New,
+            settled_bytes: 0,
+            begun: 0,
+        }
+    }
+
+    /// Sets the alarm if the phase has changed.
+    fn look(&mut self) {
+        let phase = self.phase_now();
+        if phase == self.phase {
+            return;
+        }
+        self.phase = phase;
+        match phase {
+            Phase::New | Phase::Head => self.alarm.set(self.header_timeout),
+            Phase::Busy => self.alarm.clear(),
+            Phase::Blocked(_) => self.alarm.set(self.body_idle_timeout),
+            Phase::Idle => self.alarm.set(KEEP_ALIVE_IDLE),
+        }
+    }
+
+    fn phase_now(&mut self) -> Phase {
+        let progress = &self.progress;
+        let begun = progress.begun.get();
+        if begun != self.begun || progress.in_flight.get() > 0 {
+            self.begun = begun;
+            self.settled_bytes = progress.read_bytes.get();
+        }
+        if progress.in_flight.get() > 0 {
+            return if progress.write_blocked.get() {
+                Phase::Blocked(progress.written_bytes.get())
+            } else {
+                Phase::Busy
+            };
+        }
+        let new_bytes = progress.read_bytes.get() != self.settled_bytes;
+        match self.version {
+            HttpVersion::Http1 if new_bytes => Phase::Head,
+            // HTTP/2 has frames besides requests; its own limits bound them.
+            HttpVersion::Http1 | HttpVersion::Http2 if begun == 0 => Phase::New,
+            HttpVersion::Http1 | HttpVersion::Http2 => Phase::Idle,
+        }
+    }
+}
+
+/// A response's body that keeps its request in flight until it is written.
+#[derive(Debug)]
+struct Tracked {
+    body: ResponseBody,
+    _in_flight: InFlight,
+}
+
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Spawns HTTP/2 streams on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// The start of the HTTP/2 preface; no HTTP/1.1 request line begins so.
+const HTTP2_START: &[u8] = b"PRI * HTTP/2";
+
+/// How soon to look again at a client that sent part of a preface.
+const SNIFF_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a connection may wait for its next request.
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
+
+/// Bodies are read in pieces of at most this size, or of the head's limit if that is larger.
+const HTTP1_BUFFER_BYTES_MIN: usize = 64 * 1024;
+
+/// hyper keeps this many fields on the stack; any other limit costs an allocation per request.
+const HTTP1_HEADERS_DEFAULT: usize = 100;
+
+/// Requests at once on one HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 256;
+
+/// Streams that a client may reset before they were looked at, and those that it makes us reset,
+/// before the connection is closed (CVE-2023-44487, CVE-2025-8671).
+const HTTP2_RESETS_MAX: usize = 64;
+
+/// How often a silent HTTP/2 client must show that it lives.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);

@@ -1,0 +1,427 @@
+//! `settings.yaml` to an index of settings, account by account; no tree of the document is made.
+//!
+//! Flows in: the text. Flows out: the index, or the first error with its place. No file, no clock.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use granit_parser::{Event, ScalarStyle, Span};
+
+use super::block::Block;
+use super::events::{DocumentError, Events, Position, Scalar, refused};
+use crate::iam::{AccountId, IdentityType};
+use crate::perimeter::{AccountSet, AccountSetting, SettingsIndex, SettingsIndexBuilder};
+use crate::verdict::Mode;
+
+/// Parses a whole document.
+///
+/// # Errors
+/// The document is empty, is not YAML, or says something that is unknown, contradictory or twice.
+pub fn parse(text: &str) -> Result<SettingsIndex, DocumentError> {
+    match Pass::new(text, AccountSetting::default()).index(DefaultOrder::First)? {
+        Outcome::Index(index) => Ok(index),
+        // The default came after accounts that build on it, so they are read once more with it.
+        Outcome::DefaultLater(default) => {
+            match Pass::new(text, default).index(DefaultOrder::Known)? {
+                Outcome::Index(index) => Ok(index),
+                Outcome::DefaultLater(_) => {
+                    Err(DocumentError { position: Position::default(), reason: REREAD.to_owned() })
+                }
+            }
+        }
+    }
+}
+
+/// Where a document names an account.
+pub fn position(text: &str, account: AccountId) -> Option<Position> {
+    let mut pass = Pass::new(text, AccountSetting::default());
+    let mut found = None;
+    // What is wrong after the account doesn't matter here.
+    let _ = pass.find(account, &mut found);
+    found
+}
+
+/// Parses the text of one account's entry, `id: {…}`, that stands alone.
+pub(super) fn parse_entry(text: &str) -> Result<(AccountId, Block), DocumentError> {
+    let mut pass = Pass::new(text, AccountSetting::default());
+    let (event, span) = pass.events.open_document()?;
+    let Event::MappingStart(..) = event else { return Err(refused(&span, expected("a mapping"))) };
+    let mut entries = Vec::new();
+    pass.each_entry("account", |pass, key, key_span| {
+        entries.push((account(&key, key_span)?, pass.block(Level::Account)?));
+        Ok(())
+    })?;
+    pass.events.close_document()?;
+    match <[_; 1]>::try_from(entries) {
+        Ok([entry]) => Ok(entry),
+        Err(_) => Err(refused(&span, expected("one account"))),
+    }
+}
+
+struct Pass<'t> {
+    events: Events<'t>,
+    base: AccountSetting,
+    empty: Arc<AccountSet>,
+    /// Equal lists, which become one.
+    lists: HashMap<u64, Arc<AccountSet>, FixedState>,
+    /// What aliases stand for.
+    anchors: HashMap<usize, Anchored, FixedState>,
+}
+
+#[derive(Clone)]
+enum Anchored {
+    Scalar(String),
+    List(Arc<AccountSet>),
+    Block(Block),
+}
+
+enum Outcome {
+    Index(SettingsIndex),
+    DefaultLater(AccountSetting),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DefaultOrder {
+    First,
+    Known,
+}
+
+/// Which members a mapping may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Account,
+    Candidate,
+    Type,
+}
+
+impl Level {
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Account => &["mode", "allowlist", "user", "service_id", "service", "candidate"],
+            Self::Candidate => &["mode", "allowlist", "user", "service_id", "service"],
+            Self::Type => &["mode", "allowlist"],
+        }
+    }
+}
+
+impl<'t> Pass<'t> {
+    fn new(text: &'t str, base: AccountSetting) -> Self {
+        Self {
+            events: Events::new(text),
+            base,
+            empty: Arc::default(),
+            lists: HashMap::default(),
+            anchors: HashMap::default(),
+        }
+    }
+
+    fn index(mut self, order: DefaultOrder) -> Result<Outcome, DocumentError> {
+        self.open()?;
+        let mut builder = SettingsIndexBuilder::default();
+        let mut accounts_seen = false;
+        let mut later = None;
+        self.each_entry("key", |pass, key, span| match key.as_str() {
+            "default" => {
+                let block = pass.block(Level::Account)?;
+                let setting = block.resolve(&AccountSetting::default(), &pass.empty);
+                if accounts_seen && order == DefaultOrder::First {
+                    later = Some(setting);
+                } else {
+                    pass.base = setting;
+                }
+                Ok(())
+            }
+            "accounts" => {
+                accounts_seen = true;
+                pass.accounts(&mut builder)
+            }
+            _ => Err(unknown_key(&key, &["default", "accounts"], span)),
+        })?;
+        self.events.close_document()?;
+        Ok(match later {
+            Some(default) if default != AccountSetting::default() => Outcome::DefaultLater(default),
+            Some(_) | None => Outcome::Index(builder.build(self.base)),
+        })
+    }
+
+    fn open(&mut self) -> Result<(), DocumentError> {
+        let (event, span) = self.events.open_document()?;
+        match event {
+            Event::MappingStart(..) => Ok(()),
+            Event::StreamEnd | Event::DocumentEnd => Err(refused(&span, EMPTY.to_owned())),
+            Event::Scalar(text, style, ..) => {
+                let scalar = Scalar { text: text.into_owned(), style };
+                let reason = if scalar.is_null() { EMPTY.to_owned() } else { expected(TOP) };
+                Err(refused(&span, reason))
+            }
+            _ => Err(refused(&span, expected(TOP))),
+        }
+    }
+
+    fn find(
+        &mut self,
+        wanted: AccountId,
+        found: &mut Option<Position>,
+    ) -> Result<(), DocumentError> {
+        self.open()?;
+        self.each_entry("key", |pass, key, span| {
+            if key == "accounts" && pass.mapping_follows()? {
+                return pass.each_entry("account", |pass, key, span| {
+                    if key == wanted.as_str() && found.is_none() {
+                        *found = Some(Position::of(span));
+                    }
+                    pass.block(Level::Account).map(drop)
+                });
+            }
+            if key == "default" {
+                return pass.block(Level::Account).map(drop);
+            }
+            Err(unknown_key(&key, &["default", "accounts"], span))
+        })
+    }
+
+    fn accounts(&mut self, builder: &mut SettingsIndexBuilder) -> Result<(), DocumentError> {
+        if !self.mapping_follows()? {
+            return Ok(());
+        }
+        loop {
+            let Some((key, span)) = self.key()? else { return Ok(()) };
+            let account = account(&key, &span)?;
+            let block = self.block(Level::Account)?;
+            let setting = block.resolve(&self.base, &self.empty);
+            if builder.insert(account, setting).is_some() {
+                return Err(refused(&span, format!("account `{account}` is there twice")));
+            }
+        }
+    }
+
+    /// Whether accounts follow; an empty value is no accounts.
+    fn mapping_follows(&mut self) -> Result<bool, DocumentError> {
+        let (event, span) = self.events.next()?;
+        match event {
+            Event::MappingStart(..) => Ok(true),
+            Event::Scalar(text, style, ..)
+                if (Scalar { text: text.to_string(), style }).is_null() =>
+            {
+                Ok(false)
+            }
+            _ => Err(refused(&span, expected("a mapping of accounts"))),
+        }
+    }
+
+    /// Calls back for each entry of the mapping that was just opened; a key twice is an error.
+    fn each_entry(
+        &mut self,
+        what: &str,
+        mut take: impl FnMut(&mut Self, String, &Span) -> Result<(), DocumentError>,
+    ) -> Result<(), DocumentError> {
+        let mut seen: Vec<String> = Vec::new();
+        while let Some((key, span)) = self.key()? {
+            if seen.contains(&key) {
+                return Err(refused(&span, format!("{what} `{key}` is there twice")));
+            }
+            if seen.len() < Level::Account.keys().len() {
+                seen.push(key.clone());
+            }
+            take(self, key, &span)?;
+        }
+        Ok(())
+    }
+
+    fn key(&mut self) -> Result<Option<(String, Span)>, DocumentError> {
+        let (event, span) = self.events.next()?;
+        match event {
+            Event::MappingEnd => Ok(None),
+            Event::Scalar(..) | Event::Alias(_) => {
+                let text = self.scalar((event, span), "a key")?.text;
+                Ok(Some((text, span)))
+            }
+            _ => Err(refused(&span, expected("a key"))),
+        }
+    }
+
+    fn block(&mut self, level: Level) -> Result<Block, DocumentError> {
+        let (event, span) = self.events.next()?;
+        let anchor = match event {
+            Event::MappingStart(_, anchor, _) => anchor,
+            Event::Alias(id) => return self.aliased_block(id, level, &span),
+            _ => return Err(refused(&span, expected("a mapping with `mode` and `allowlist`"))),
+        };
+        let mut block = Block::default();
+        self.each_entry("key", |pass, key, span| {
+            if !level.keys().contains(&key.as_str()) {
+                return Err(unknown_key(&key, level.keys(), span));
+            }
+            match key.as_str() {
+                "mode" => block.level.mode = Some(pass.mode()?),
+                "allowlist" => block.level.allowlist = Some(pass.allowlist()?),
+                "candidate" => block.candidate = Some(Box::new(pass.block(Level::Candidate)?)),
+                _ => {
+                    let kind = IdentityType::ALL.into_iter().find(|kind| kind.as_str() == key);
+                    if let Some(kind) = kind {
+                        *block.of_type_mut(kind) = Some(pass.block(Level::Type)?.level);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if anchor != 0 {
+            self.anchors.insert(anchor, Anchored::Block(block.clone()));
+        }
+        Ok(block)
+    }
+
+    fn aliased_block(&self, id: usize, level: Level, span: &Span) -> Result<Block, DocumentError> {
+        let Some(Anchored::Block(block)) = self.anchors.get(&id) else {
+            return Err(refused(span, ALIAS.to_owned()));
+        };
+        let typed = block.types.iter().any(Option::is_some);
+        let fits = match level {
+            Level::Account => true,
+            Level::Candidate => block.candidate.is_none(),
+            Level::Type => block.candidate.is_none() && !typed,
+        };
+        if fits { Ok(block.clone()) } else { Err(refused(span, ALIAS.to_owned())) }
+    }
+
+    fn mode(&mut self) -> Result<Mode, DocumentError> {
+        let next = self.events.next()?;
+        let span = next.1;
+        let scalar = self.scalar(next, "a mode")?;
+        let found = Mode::ALL.into_iter().find(|mode| mode.as_str() == scalar.text);
+        found.ok_or_else(|| refused(&span, unknown_mode(&scalar)))
+    }
+
+    fn allowlist(&mut self) -> Result<Arc<AccountSet>, DocumentError> {
+        let (event, span) = self.events.next()?;
+        let anchor = match event {
+            Event::SequenceStart(_, anchor, _) => anchor,
+            Event::Alias(id) => match self.anchors.get(&id) {
+                Some(Anchored::List(list)) => return Ok(Arc::clone(list)),
+                _ => return Err(refused(&span, ALIAS.to_owned())),
+            },
+            _ => {
+                let reason = expected("a list of accounts") + "; hint: `[]` admits only the owner";
+                return Err(refused(&span, reason));
+            }
+        };
+        let mut list = AccountSet::default();
+        loop {
+            let next = self.events.next()?;
+            if next.0 == Event::SequenceEnd {
+                break;
+            }
+            let span = next.1;
+            match &next.0 {
+                // The common case, without a copy of the text.
+                Event::Scalar(text, _, 0, _) => list.insert(account(text, &span)?),
+                _ => {
+                    let text = self.scalar(next, "an account")?.text;
+                    list.insert(account(&text, &span)?)
+                }
+            };
+        }
+        let list = self.shared(list);
+        if anchor != 0 {
+            self.anchors.insert(anchor, Anchored::List(Arc::clone(&list)));
+        }
+        Ok(list)
+    }
+
+    /// One copy of each list, however often the document writes it.
+    fn shared(&mut self, mut list: AccountSet) -> Arc<AccountSet> {
+        if list.is_empty() {
+            return Arc::clone(&self.empty);
+        }
+        // The sum doesn't depend on the set's order.
+        let hash =
+            list.iter().fold(0_u64, |sum, account| sum.wrapping_add(LIST_HASHER.hash_one(account)));
+        if let Some(known) = self.lists.get(&hash)
+            && **known == list
+        {
+            return Arc::clone(known);
+        }
+        list.shrink_to_fit();
+        let list = Arc::new(list);
+        self.lists.insert(hash, Arc::clone(&list));
+        list
+    }
+
+    fn scalar(
+        &mut self,
+        (event, span): (Event<'t>, Span),
+        what: &str,
+    ) -> Result<Scalar, DocumentError> {
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let text = text.into_owned();
+                if anchor != 0 {
+                    self.anchors.insert(anchor, Anchored::Scalar(text.clone()));
+                }
+                Ok(Scalar { text, style })
+            }
+            Event::Alias(id) => match self.anchors.get(&id) {
+                Some(Anchored::Scalar(text)) => {
+                    Ok(Scalar { text: text.clone(), style: ScalarStyle::DoubleQuoted })
+                }
+                _ => Err(refused(&span, ALIAS.to_owned())),
+            },
+            _ => Err(refused(&span, expected(what))),
+        }
+    }
+}
+
+fn account(text: &str, span: &Span) -> Result<AccountId, DocumentError> {
+    AccountId::parse(text)
+        .map_err(|error| refused(span, format!("`{text}` is no account: {error}")))
+}
+
+fn expected(what: &str) -> String {
+    format!("expected {what}")
+}
+
+fn unknown_key(key: &str, known: &[&str], span: &Span) -> DocumentError {
+    let hint = match nearest(key, known) {
+        Some(near) => format!("hint: `{near}`"),
+        None => format!("known are {}", listed(known)),
+    };
+    refused(span, format!("unknown key `{key}`; {hint}"))
+}
+
+fn unknown_mode(scalar: &Scalar) -> String {
+    let known = Mode::ALL.map(Mode::as_str);
+    if scalar.is_null() {
+        return format!("the mode is empty; it is one of {}", listed(&known));
+    }
+    let text = &scalar.text;
+    let meant = match text.as_str() {
+        "enabled" => Some(Mode::Unrestricted.as_str()),
+        "monitor" => Some(Mode::ReportOnly.as_str()),
+        _ => nearest(text, &known),
+    };
+    match meant {
+        Some(meant) => format!("unknown mode `{text}`; hint: `{meant}`"),
+        None => format!("unknown mode `{text}`; it is one of {}", listed(&known)),
+    }
+}
+
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
+    let near = known.iter().copied().min_by_key(|candidate| distance(candidate))?;
+    (distance(near) <= near.len() / 3).then_some(near)
+}
+
+fn listed(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+const LIST_HASHER: FixedState = FixedState::with_seed(0x5e77_1465);
+const EMPTY: &str = "the document is empty; hint: `accounts: {}` says that there are none";
+const TOP: &str = "a mapping with `default` and `accounts`";
+const ALIAS: &str = "an alias must stand for a value that fits here";
+const REREAD: &str = "the document says two things at once";
+
+#[cfg(test)]
+mod tests;
