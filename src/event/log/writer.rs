@@ -271,7 +271,7 @@ impl Batch {
 const ACTIONS: [&str; 3] = [PERIMETER_ACTION, POLICY_ACTION, UPDATE_ACTION];
 /// How long an event may wait for the writer to look.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// About 1,000 events: the system call's cost is shared, and memory stays small.
+/// About 700 events: the system call's cost is shared, and memory stays small.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// The first pause after a failed write.
 const RETRY_MIN: Duration = Duration::from_millis(50);
