@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use crossgate::cli::check::{self, CheckArgs, CheckError, Format, Outcome};
 
@@ -167,4 +168,24 @@ fn a_configuration_that_is_not_there_cannot_be_checked() {
         error.to_string(),
         "can't read `none/crossgate.yaml`: No such file or directory (os error 2)"
     );
+}
+
+#[test]
+fn the_program_ends_as_promised() {
+    let place = Place::new(GOOD, "accounts:\n  a: { mode: report-only, allowlist: [a] }\n");
+    let file = place.path("crossgate.yaml");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crossgate"));
+        let output = command.arg("check").args(arguments).arg("--config").arg(&file).output();
+        let Output { status, stdout, stderr } = output.unwrap();
+        (status.code(), !stdout.is_empty(), !stderr.is_empty())
+    };
+    assert_eq!(run(&[]), (Some(0), true, false));
+    assert_eq!(run(&["--format", "json"]), (Some(0), true, false));
+    assert_eq!(run(&["--strict"]), (Some(1), true, false));
+    fs::write(&file, "listeners: 1\n").unwrap();
+    assert_eq!(run(&[]), (Some(1), true, false));
+    fs::remove_file(&file).unwrap();
+    assert_eq!(run(&[]), (Some(2), false, true));
+    assert_eq!(run(&["--no-such-flag"]), (Some(2), false, true));
 }

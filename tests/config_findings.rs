@@ -114,6 +114,8 @@ fn write_files(directory: &Path) {
     let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
     write("tls.crt", &certified.cert.pem());
     write("tls.key", &certified.signing_key.serialize_pem());
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write("other.key", &other.signing_key.serialize_pem());
     write("admin.token", "a-token\n");
     write("blank.token", " \n");
     write("two.token", "one two\n");

@@ -124,17 +124,17 @@ impl Findings {
 
     /// Adds an error.
     pub fn error(&mut self, at: Span, message: impl Into<String>) {
-        self.push(Severity::Error, at, message.into(), None);
+        self.push(Severity::Error, at, &message.into(), None);
     }
 
     /// Adds an error and what to do about it.
     pub fn error_hint(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.push(Severity::Error, at, message.into(), Some(hint.into()));
+        self.push(Severity::Error, at, &message.into(), Some(&hint.into()));
     }
 
     /// Adds a warning and what to do about it.
     pub fn warn(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.push(Severity::Warning, at, message.into(), Some(hint.into()));
+        self.push(Severity::Warning, at, &message.into(), Some(&hint.into()));
     }
 
     /// Whether the document is refused.
@@ -148,7 +148,7 @@ impl Findings {
         self.list
     }
 
-    fn push(&mut self, severity: Severity, at: Span, message: String, hint: Option<String>) {
+    fn push(&mut self, severity: Severity, at: Span, message: &str, hint: Option<&str>) {
         // Nobody reads more. Each severity has its own count: warnings never hide an error.
         let same = self.list.iter().filter(|finding| finding.severity == severity).count();
         if same >= FINDINGS_MAX {
@@ -159,8 +159,8 @@ impl Findings {
             severity,
             file: Arc::clone(&self.file),
             at,
-            message: plain(&message),
-            hint: hint.as_deref().map(plain),
+            message: plain(message),
+            hint: hint.map(plain),
             line_text: line_text.chars().take(LINE_CHARS_MAX).collect(),
         });
     }
