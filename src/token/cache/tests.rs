@@ -178,3 +178,17 @@ fn nothing_of_a_token_is_shown() {
     let shown = format!("{:?} {:?}", known.shared, known.worker);
     assert!(!shown.contains(known.token.split('.').next().unwrap()), "{shown}");
 }
+
+#[test]
+fn hits_and_misses_are_counted_by_workers_and_behind_them() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let told = recorder.handle();
+    let known = metrics::with_local_recorder(&recorder, Known::new);
+    known.worker.verify(&known.token, &known.key_sets, NOW).unwrap();
+    known.shared.verify(&known.token, &known.key_sets, NOW).unwrap();
+    known.worker.verify("garbage", &known.key_sets, NOW).unwrap_err();
+    let told = told.render();
+    for line in ["{result=\"hit\"} 2", "{result=\"miss\"} 2"] {
+        assert!(told.contains(&format!("crossgate_token_cache_total{line}\n")), "{told}");
+    }
+}
