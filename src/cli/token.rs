@@ -164,18 +164,29 @@ fn verify_with_issuers(
             return Err(CannotRun(format!("the configuration has no issuer `{wanted}`")));
         }
     }
-    for spec in &mut issuers {
-        if let Some(audience) = &args.audience {
-            spec.audiences = vec![audience.as_str().into()];
-        }
-        if !algorithms.is_empty() {
+    if !algorithms.is_empty() {
+        for spec in &mut issuers {
             spec.algorithms.retain(|algorithm| algorithms.contains(algorithm));
         }
     }
     let key_sets = load_keys(&token, issuers)?;
-    let answer = token::verify(&token, &key_sets, now)
-        .and_then(|identity| Good::new(&token, Check::Claims, Some(identity)));
+    let answer = token::verify(&token, &key_sets, now).and_then(|identity| {
+        require_audience(&token, args.audience.as_deref(), now)?;
+        Good::new(&token, Check::Claims, Some(identity))
+    });
     answer_one(answer.map_err(Bad::from), streams.output)
+}
+
+/// Checks an audience that is asked for besides those of the configuration.
+fn require_audience(
+    token: &str,
+    audience: Option<&str>,
+    now: UnixSeconds,
+) -> Result<(), TokenError> {
+    let audiences: Vec<Box<str>> = audience.into_iter().map(Into::into).collect();
+    // The times were checked with the issuer's own leeway.
+    let expected = Expected { issuer: None, audiences: &audiences, leeway: Duration::MAX };
+    Claims::check(Jws::parse(token)?.claims()?, expected, now).map(|_| ())
 }
 
 /// The key sets with the keys of the issuer that the token names: the others are not needed.

@@ -317,6 +317,10 @@ fn with_a_configuration_the_proxys_own_rules_count() {
     assert_eq!(with(&["--at", "2030"], good).one(1)["error"], json!("expired"));
     let wrong = with(&["--at", "1", "--audience", "invoices"], good).one(1);
     assert_eq!(wrong["error"], json!("audience_not_allowed"));
+    with(&["--at", "2029", "--audience", "orders"], good).one(0);
+    let other = json!({ "iss": "https://i.example.com", "exp": 9, "aud": "x", "iam_id": "i" });
+    let other = with(&["--at", "1", "--audience", "x"], &fixture.signer.token(&other)).one(1);
+    assert_eq!(other["error"], json!("audience_not_allowed"), "the configuration still counts");
     let wrong = with(&["--at", "1", "--algorithms", "RS256"], good).one(1);
     assert_eq!(wrong["error"], json!("algorithm_not_allowed"));
     with(&["--at", "1", "--issuer", "https://j"], good).could_not("https://j");

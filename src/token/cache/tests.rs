@@ -178,3 +178,56 @@ fn nothing_of_a_token_is_shown() {
     let shown = format!("{:?} {:?}", known.shared, known.worker);
     assert!(!shown.contains(known.token.split('.').next().unwrap()), "{shown}");
 }
+
+#[test]
+fn hits_and_misses_are_counted_by_workers_and_behind_them() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let told = recorder.handle();
+    let known = metrics::with_local_recorder(&recorder, Known::new);
+    known.worker.verify(&known.token, &known.key_sets, NOW).unwrap();
+    known.shared.verify(&known.token, &known.key_sets, NOW).unwrap();
+    known.worker.verify("garbage", &known.key_sets, NOW).unwrap_err();
+    let told = told.render();
+    for line in ["{result=\"hit\"} 2", "{result=\"miss\"} 2"] {
+        assert!(told.contains(&format!("crossgate_token_cache_total{line}\n")), "{told}");
+    }
+}
+
+/// The fast path may never answer other than the slow one: any order of tokens, times and
+/// configurations gives what verifying anew gives.
+#[test]
+fn remembered_answers_are_those_of_verifying_anew() {
+    let (a, b) = (Signer::new("EdDSA", "a"), Signer::new("EdDSA", "b"));
+    let mut short = claims("i");
+    short["exp"] = json!(900);
+    let tokens = [
+        a.token(&claims("i")),
+        b.token(&claims("i")),
+        a.token(&short),
+        a.token(&claims("j")),
+        "garbage".to_owned(),
+    ];
+    let mut strict = spec("i");
+    strict.audiences = vec!["orders".into()];
+    let base = KeySets::new(vec![spec("i"), spec("j")]);
+    let states = [
+        base.clone(),
+        base.with_keys("i", keys(&[&a])),
+        base.with_keys("i", keys(&[&b])),
+        base.with_keys("i", keys(&[&a, &b])).with_keys("j", keys(&[&a])),
+        base.with_keys("i", keys(&[&a])).reconfigured(vec![spec("j"), spec("i")]),
+        base.with_keys("i", keys(&[&a])).reconfigured(vec![strict]),
+    ];
+    let steps =
+        proptest::collection::vec((0..tokens.len(), 0..states.len(), 480_u64..2020), 1..200);
+    proptest::proptest!(proptest::test_runner::Config::with_cases(64), |(steps in steps)| {
+        let shared = Verifier::new();
+        let workers = [shared.worker(), shared.worker()];
+        for (step, (token, state, now)) in steps.into_iter().enumerate() {
+            let (token, state, now) = (&tokens[token], &states[state], UnixSeconds(now));
+            let remembered = workers[step % 2].verify(token, state, now);
+            let anew = crate::token::verify(token, state, now);
+            proptest::prop_assert_eq!(remembered.map(|identity| (*identity).clone()), anew);
+        }
+    });
+}

@@ -100,8 +100,10 @@ impl HttpClient {
             .https_or_http()
             .enable_http1()
             .build();
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .retry_canceled_requests(false)
+            .build(connector);
         Ok(Self(client))
     }
 

@@ -575,6 +575,30 @@ async fn https_is_for_trusted_certificates_only() {
     assert!(refused.contains("certificate"), "{refused}");
 }
 
+#[tokio::test]
+async fn reads_and_the_age_of_keys_are_told() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let told = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let (provider, running, _) = loaded_with(Duration::ZERO).await;
+    provider.answer("200 OK", "{}");
+    running.handle.wait_for_key(ISSUER).await;
+    provider.answer("", "");
+    running.handle.wait_for_key(ISSUER).await;
+    let refreshes = |result: &str| {
+        format!("crossgate_jwks_refresh_total{{issuer=\"{ISSUER}\",result=\"{result}\"}} 1\n")
+    };
+    for expected in [
+        refreshes("success"),
+        refreshes("refused"),
+        refreshes("failed"),
+        format!("crossgate_jwks_age_seconds{{issuer=\"{ISSUER}\"}} 0."),
+        "crossgate_snapshot_reloads_total{part=\"keys\",result=\"loaded\"} 1\n".to_owned(),
+    ] {
+        assert!(told.render().contains(&expected), "{expected} in {}", told.render());
+    }
+}
+
 #[test]
 fn the_handle_works_from_any_thread() {
     fn is_shared<T: Send + Sync + Clone>(_: &T) {}

@@ -71,6 +71,8 @@ fn keys_that_contradict_themselves_are_skipped() {
     let rsa = Signer::new("RS256", "k");
     skipped(&with(&ec, "alg", json!("ES384")), SkipReason::Algorithm);
     skipped(&with(&ec, "alg", json!("HS256")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!("ES521")), SkipReason::Algorithm);
+    assert!(parse(&json!([with(&Signer::new("ES512", "k"), "alg", json!("ES521"))])).is_ok());
     skipped(&with(&ec, "alg", json!(null)), SkipReason::Algorithm);
     skipped(&with(&rsa, "alg", json!("RSA1_5")), SkipReason::Algorithm);
     skipped(&with(&rsa, "alg", json!("ES256")), SkipReason::Algorithm);
