@@ -13,7 +13,7 @@ mod place;
 mod render;
 mod store;
 
-pub use document::{parse, position};
+pub use document::{parse, parse_after, position};
 pub use etag::{ETag, IfMatch};
 pub use events::{DocumentError, Position};
 pub use file::SettingsError;
