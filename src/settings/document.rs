@@ -12,6 +12,7 @@ use granit_parser::{Event, ScalarStyle, Span};
 
 use super::block::Block;
 use super::events::{DocumentError, Events, Position, Scalar, refused};
+use super::reason::{expected, unknown_key, unknown_mode};
 use crate::iam::{AccountId, IdentityType};
 use crate::perimeter::{AccountSet, AccountSetting, SettingsIndex, SettingsIndexBuilder};
 use crate::verdict::Mode;
@@ -415,45 +416,6 @@ fn same_list(setting: &AccountSetting, list: &AccountSet) -> Option<Arc<AccountS
 fn account(text: &str, span: &Span) -> Result<AccountId, DocumentError> {
     AccountId::parse(text)
         .map_err(|error| refused(span, format!("`{text}` is no account: {error}")))
-}
-
-fn expected(what: &str) -> String {
-    format!("expected {what}")
-}
-
-fn unknown_key(key: &str, known: &[&str], span: &Span) -> DocumentError {
-    let hint = match nearest(key, known) {
-        Some(near) => format!("hint: `{near}`"),
-        None => format!("known are {}", listed(known)),
-    };
-    refused(span, format!("unknown key `{key}`; {hint}"))
-}
-
-fn unknown_mode(scalar: &Scalar) -> String {
-    let known = Mode::ALL.map(Mode::as_str);
-    if scalar.is_null() {
-        return format!("the mode is empty; it is one of {}", listed(&known));
-    }
-    let text = &scalar.text;
-    let meant = match text.as_str() {
-        "enabled" => Some(Mode::Unrestricted.as_str()),
-        "monitor" => Some(Mode::ReportOnly.as_str()),
-        _ => nearest(text, &known),
-    };
-    match meant {
-        Some(meant) => format!("unknown mode `{text}`; hint: `{meant}`"),
-        None => format!("unknown mode `{text}`; it is one of {}", listed(&known)),
-    }
-}
-
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
-    let near = known.iter().copied().min_by_key(|candidate| distance(candidate))?;
-    (distance(near) <= near.len() / 3).then_some(near)
-}
-
-fn listed(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 const ACCOUNTS: &str = "accounts";

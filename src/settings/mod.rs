@@ -10,6 +10,7 @@ mod etag;
 mod events;
 mod file;
 mod place;
+mod reason;
 mod render;
 mod store;
 
