@@ -297,14 +297,13 @@ async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
 fn publish(writer: &SnapshotWriter, config: &Config) {
     let source = config.file.display().to_string();
     telemetry::reloaded(&Part::Configuration, ReloadResult::Loaded);
-    let revision = writer.publish(Part::Configuration, &source, SystemClock.now(), |snapshot| {
+    writer.publish(Part::Configuration, &source, SystemClock.now(), |snapshot| {
         Change::Configuration {
             routes: Arc::clone(&config.routes),
             edge: Arc::new(config.edge.clone()),
             key_sets: Arc::new(snapshot.key_sets.reconfigured(config.issuers.clone())),
         }
     });
-    telemetry::revision(revision);
 }
 
 fn bind(config: &Config, workers: usize) -> Result<Vec<Sockets>, StartError> {

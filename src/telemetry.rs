@@ -26,6 +26,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
     describe();
+    // A loss that never happened is a zero, not an absence: alerts need the series.
+    events_lost("queue_full", 0);
+    gauge!("crossgate_connections", "side" => "client").set(0);
+    gauge!("crossgate_connections", "side" => "upstream").set(0);
     Ok(handle)
 }
 

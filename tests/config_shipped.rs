@@ -1,6 +1,6 @@
 //! The configuration that is shipped works as it is and names every key.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+#![expect(clippy::panic, reason = "a failed test panics")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

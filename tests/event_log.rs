@@ -1,6 +1,6 @@
 //! The event log on real files: order, losses, rotation, a full disk, the end.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossgate::clock::{SystemClock, UnixMillis, UnixSeconds};
 use crossgate::event::log::{
@@ -98,7 +98,7 @@ fn sequences(events: &[Value]) -> Vec<u64> {
 
 #[track_caller]
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
+    let start = SystemClock.tick();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(10), "waited too long for {what}");
         thread::sleep(Duration::from_millis(2));
@@ -123,10 +123,7 @@ fn workers_share_one_sequence_and_the_file_has_its_order() {
                 let resource = format!("w/{worker}");
                 for n in 0..5000 {
                     let event = event(&identity, &mut ids, &resource);
-                    // A slow disk must not make this test about losses.
-                    while appender.append(&event) == Appended::Lost {
-                        panic!("lost at {n}");
-                    }
+                    assert_eq!(appender.append(&event), Appended::Queued);
                     if n % 500 == 0 {
                         thread::sleep(Duration::from_millis(5));
                     }
@@ -151,7 +148,7 @@ fn an_event_can_be_read_within_two_seconds_while_the_log_is_open() {
     let place = tempfile::tempdir().unwrap();
     let (log, mut appenders) = EventLog::open(&config(place.path()), "i-1", 1).unwrap();
     let mut tail = Tail::open(place.path()).unwrap();
-    let start = Instant::now();
+    let start = SystemClock.tick();
     append_many(&mut appenders[0], 1, "r");
     let mut read = Vec::new();
     wait_for("the event", || {
@@ -219,7 +216,7 @@ fn a_full_disk_stops_nothing_and_is_left_behind() {
                 assert_eq!(reader.unreadable_lines(), 0);
             }
         });
-        let start = Instant::now();
+        let start = SystemClock.tick();
         assert_eq!(append_many(&mut appenders[0], 500, "while full"), 500);
         assert!(start.elapsed() < Duration::from_secs(1), "a full disk slows requests");
         disk.grow();

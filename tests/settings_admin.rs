@@ -35,7 +35,7 @@ struct Admin {
     draining: Arc<AtomicBool>,
     updates: Arc<Mutex<Vec<SettingsUpdate>>>,
     shutdown: CancellationToken,
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    tasks: Vec<AbortOnDropHandle<()>>,
 }
 
 struct Reply {
@@ -104,7 +104,7 @@ impl Admin {
             AbortOnDropHandle::new(tokio::spawn(served)),
             AbortOnDropHandle::new(tokio::spawn(async move { followed.follow().await })),
         ];
-        Self { address, directory, reader, store, draining, updates, shutdown, _tasks: tasks }
+        Self { address, directory, reader, store, draining, updates, shutdown, tasks }
     }
 
     fn file(&self) -> PathBuf {
@@ -417,7 +417,7 @@ async fn a_stop_ends_idle_connections() {
     let _idle = TcpStream::connect(admin.address).await.unwrap();
     assert_eq!(admin.get("/healthz").await.status, StatusCode::OK);
     admin.shutdown.cancel();
-    let served = admin._tasks.remove(0);
+    let served = admin.tasks.remove(0);
     tokio::time::timeout(Duration::from_secs(2), served).await.unwrap().unwrap();
 }
 

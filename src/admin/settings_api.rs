@@ -121,4 +121,4 @@ const SETTINGS_PATH: &str = "/settings/access_management";
 /// One list of 1,000,000 accounts of 64 characters, and room.
 const BODY_BYTES_MAX: usize = 128 << 20;
 
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);

@@ -10,6 +10,7 @@ use super::AdminState;
 use super::answer::{Answer, answer, json};
 use crate::clock::UnixMillis;
 use crate::snapshot::{Part, PartStatus};
+use crate::telemetry;
 
 /// The paths of this file.
 pub(super) const PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/snapshot"];
@@ -53,7 +54,10 @@ pub(super) fn get(state: &AdminState, path: &str) -> Answer {
     match path {
         "/healthz" => json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
         "/readyz" => readiness(state),
-        "/metrics" => answer(StatusCode::OK, "text/plain; version=0.0.4", state.metrics.render()),
+        "/metrics" => {
+            telemetry::revision(state.reader.load().revision);
+            answer(StatusCode::OK, "text/plain; version=0.0.4", state.metrics.render())
+        }
         _ => json(StatusCode::OK, &snapshot(state)),
     }
 }

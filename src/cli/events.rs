@@ -113,8 +113,8 @@ pub(super) enum EventsError {
 /// Runs `crossgate events`.
 pub fn run(args: EventsArgs) -> ExitCode {
     let result = match args.command {
-        EventsCommand::Query(args) => query(&args),
-        EventsCommand::Tail(args) => tail(&args),
+        EventsCommand::Query(args) => query(&args, io::stdout(), io::stderr()),
+        EventsCommand::Tail(args) => tail(&args, io::stdout()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -190,13 +190,13 @@ fn duration_millis(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(millis)
 }
 
-fn query(args: &QueryArgs) -> Result<(), EventsError> {
+fn query(args: &QueryArgs, out: impl Write, mut log: impl Write) -> Result<(), EventsError> {
     let query = Query::parse(&args.query)?;
     let now = SystemClock.now();
     let since = args.since.as_deref().map(|text| moment(text, now)).transpose()?;
     let until = args.until.as_deref().map(|text| moment(text, now)).transpose()?;
     let mut reader = LogReader::open(&args.place.directory()?, since)?;
-    let mut output = Output::new(args.output.format)?;
+    let mut output = Output::new(out, args.output.format)?;
     let mut newest = VecDeque::new();
     while let Some(event) = reader.next().transpose()? {
         let in_time = since.is_none_or(|since| since <= event.time)
@@ -219,15 +219,15 @@ fn query(args: &QueryArgs) -> Result<(), EventsError> {
     output.out.flush()?;
     if 0 < reader.unreadable_lines() {
         let lines = reader.unreadable_lines();
-        writeln!(io::stderr(), "warning: {lines} lines are no events and were left out")?;
+        writeln!(log, "warning: {lines} lines are no events and were left out")?;
     }
     Ok(())
 }
 
-fn tail(args: &TailArgs) -> Result<(), EventsError> {
+fn tail(args: &TailArgs, out: impl Write) -> Result<(), EventsError> {
     let query = Query::parse(&args.query)?;
     let mut tail = Tail::open(&args.place.directory()?)?;
-    let mut output = Output::new(args.output.format)?;
+    let mut output = Output::new(out, args.output.format)?;
     output.out.flush()?;
     loop {
         for event in tail.poll()? {
@@ -241,14 +241,14 @@ fn tail(args: &TailArgs) -> Result<(), EventsError> {
 }
 
 /// Standard output in one of the formats.
-struct Output {
-    out: io::BufWriter<io::Stdout>,
+struct Output<W: Write> {
+    out: io::BufWriter<W>,
     format: Format,
 }
 
-impl Output {
-    fn new(format: Format) -> io::Result<Self> {
-        let mut output = Self { out: io::BufWriter::new(io::stdout()), format };
+impl<W: Write> Output<W> {
+    fn new(out: W, format: Format) -> io::Result<Self> {
+        let mut output = Self { out: io::BufWriter::new(out), format };
         if format == Format::Table {
             output.row(&HEADINGS.map(Into::into))?;
         }
@@ -336,6 +336,79 @@ mod tests {
         ] {
             assert_eq!(moment(text, now).ok(), expected.map(UnixMillis), "{text:?}");
         }
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: EventsArgs,
+    }
+
+    /// Runs `events query` on a log of three events; standard output and error.
+    #[track_caller]
+    fn queried(arguments: &[&str]) -> (Result<(), EventsError>, String, String) {
+        let place = tempfile::tempdir().unwrap();
+        let events = [(1, "Deny"), (2, "Permit"), (3, "Deny")].map(|(hour, decision)| {
+            format!(
+                "{{\"action\":\"a\",\"eventTime\":\"2025-10-10T0{hour}:00:00.00+0000\",\"id\":\"{hour}\",\
+                 \"initiator\":{{\"id\":\"red\\u001b[31m\"}},\
+                 \"responseData\":{{\"decision\":\"{decision}\",\"isEnforced\":false}}}}\n"
+            )
+        });
+        let text = format!("{}garbage\n{{\"torn", events.concat());
+        std::fs::write(place.path().join("x.ndjson"), text).unwrap();
+        let dir = place.path().to_string_lossy().into_owned();
+        let line = ["events", "query", "--dir", &dir].into_iter().chain(arguments.iter().copied());
+        let line = <Line as clap::Parser>::try_parse_from(line).unwrap();
+        let EventsCommand::Query(args) = line.args.command else { panic!("no query") };
+        let (mut out, mut log) = (Vec::new(), Vec::new());
+        let result = query(&args, &mut out, &mut log);
+        (result, String::from_utf8(out).unwrap(), String::from_utf8(log).unwrap())
+    }
+
+    #[track_caller]
+    fn check_ids(arguments: &[&str], expected: &[&str]) {
+        let (result, out, _) = queried(&[arguments, &["--format", "json"]].concat());
+        result.unwrap();
+        let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let ids: Vec<_> = events.map(|e| e["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids, expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn queries_select_by_term_time_and_number() {
+        check_ids(&[""], &["1", "2", "3"]);
+        check_ids(&["responseData.decision:Deny"], &["1", "3"]);
+        check_ids(&["-responseData.decision:Deny"], &["2"]);
+        check_ids(&["nothing"], &[]);
+        check_ids(&["*", "--since", "2025-10-10T02:00:00Z"], &["2", "3"]);
+        check_ids(&["*", "--until", "2025-10-10T02:00:00Z"], &["1", "2"]);
+        check_ids(&["*", "--since", "1h"], &[]);
+        check_ids(&["*", "--limit", "2"], &["2", "3"]);
+        check_ids(&["*", "--limit", "0"], &[]);
+        check_ids(&["responseData.decision:Deny", "--limit", "1"], &["3"]);
+    }
+
+    #[test]
+    fn the_table_has_a_row_an_event_and_no_control_characters() {
+        let (result, out, log) = queried(&["responseData.decision:Deny"]);
+        result.unwrap();
+        let rows: Vec<_> = out.lines().collect();
+        assert_eq!(rows.len(), 3, "{out}");
+        assert!(rows[0].starts_with("TIME"));
+        assert!(rows[1].starts_with("2025-10-10 01:00:00  Deny      false     red\u{fffd}[31m"));
+        assert!(!out.contains('\u{1b}'));
+        assert_eq!(log, "warning: 1 lines are no events and were left out\n");
+    }
+
+    #[test]
+    fn what_is_asked_wrongly_is_told() {
+        assert!(matches!(queried(&["a AND"]).0, Err(EventsError::Query(_))));
+        assert!(matches!(queried(&["a", "--since", "soon"]).0, Err(EventsError::Moment { .. })));
+        assert!(matches!(
+            queried(&["a", "--until", "2025-13-40"]).0,
+            Err(EventsError::Moment { .. })
+        ));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn read_prefix(reader: &mut Reader<'_>, node: &Node) -> Option<Box<str>> {
         ),
         _ if !prefix.ends_with('-') => (
             format!("prefix `{}` does not end in `-`", node.written()),
-            format!("write `{prefix}-`"),
+            format!("write `{}-`", node.written()),
         ),
         Some(name) => (
             format!("prefix `{}` would take the header `{name}` from clients", node.written()),

@@ -22,7 +22,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, events: &mut EventsConf
         && let Some(directory) = reader.path(node, "directory")
     {
         if directory.exists() && !directory.is_dir() {
-            let message = format!("`directory` `{}` is a file", directory.display());
+            let message = format!("`directory` `{}` is a file", node.written());
             reader.findings.error(node.at, message);
         }
         events.directory = directory;
@@ -52,7 +52,7 @@ fn read_sync(reader: &mut Reader<'_>, node: &Node) -> Option<Sync> {
         Some(text) if !text.starts_with(|c: char| c.is_ascii_digit()) => {
             reader.findings.error_hint(
                 node.at,
-                format!("`{text}` is no `sync`"),
+                format!("`{}` is no `sync`", node.written()),
                 "one of `always`, `never`, or an interval like `1s`",
             );
             None

@@ -99,7 +99,10 @@ impl Diagnostic for Finding {
         let bytes_of =
             |text: &str, chars: usize| text.chars().take(chars).map(char::len_utf8).sum::<usize>();
         let start = bytes_of(&self.line_text, self.at.column.saturating_sub(1));
-        let end = bytes_of(&self.line_text, (self.at.column - 1).saturating_add(self.at.width));
+        let end = bytes_of(
+            &self.line_text,
+            self.at.column.saturating_sub(1).saturating_add(self.at.width),
+        );
         let span = SourceSpan::from((start, end - start));
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
     }
@@ -156,11 +159,16 @@ impl Findings {
             severity,
             file: Arc::clone(&self.file),
             at,
-            message,
-            hint,
+            message: plain(&message),
+            hint: hint.as_deref().map(plain),
             line_text: line_text.chars().take(LINE_CHARS_MAX).collect(),
         });
     }
+}
+
+/// A message without what a terminal would obey and what would look like another line of a log.
+fn plain(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The nearest of some words, if it is near enough to be what was meant.

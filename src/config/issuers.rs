@@ -12,7 +12,7 @@ use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
 use crate::iam::IdentityType;
 use crate::token::{
-    Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, PointerMapping,
+    Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, KeySet, PointerMapping,
 };
 
 pub(super) const ISSUER_KEYS: &[&str] =
@@ -46,7 +46,7 @@ fn read_issuer(
         if let Some(first) = seen.insert(issuer.clone(), at.line) {
             reader.findings.error_hint(
                 at,
-                format!("issuer `{issuer}` comes twice"),
+                "issuer comes twice",
                 format!("it is first at line {first}"),
             );
         }
@@ -111,8 +111,7 @@ fn read_algorithm(reader: &mut Reader<'_>, node: &Node) -> Option<Algorithm> {
         _ => None,
     };
     if let Some(reason) = refused {
-        let name = node.as_text().unwrap_or_default();
-        let message = format!("algorithm `{name}` is never accepted: {reason}");
+        let message = format!("algorithm `{}` is never accepted: {reason}", node.written());
         reader.findings.error_hint(node.at, message, "use `RS256`, `ES256` or `EdDSA`");
         return None;
     }
@@ -170,7 +169,13 @@ fn read_location(
             Some(JwksLocation::Url(url))
         }
         (None, Some(node), false) => {
-            reader.readable_file(node, "file").map(|(path, _)| JwksLocation::File(path))
+            let (path, content) = reader.readable_file(node, "file")?;
+            if let Err(error) = KeySet::parse(&content) {
+                let message = format!("`file` `{}`: {error}", node.written());
+                reader.findings.error_hint(node.at, message, "like `{\"keys\": [ … ]}` (RFC 7517)");
+                return None;
+            }
+            Some(JwksLocation::File(path))
         }
         (None, None, true) => {
             if let Some((issuer, node)) = issuer {
@@ -200,15 +205,16 @@ fn read_location(
 /// Keys decide who gets in, so they come over https, or from this machine.
 fn check_url(reader: &mut Reader<'_>, url: &str, node: &Node, allow_http: bool) -> Option<()> {
     let parsed = url.parse::<Uri>().ok();
-    let parts = parsed.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?, uri)));
+    let parts = parsed.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?)));
     let (message, hint) = match parts {
-        Some((_, _, uri)) if uri.authority().is_some_and(|it| it.as_str().contains('@')) => {
+        // What is before the `@` may be a password, and messages go to logs.
+        _ if url.contains('@') => {
             ("a URL of keys has no user or password".to_owned(), "remove what is before `@`")
         }
-        Some(("https", _, _)) => return Some(()),
-        Some(("http", host, _)) if allow_http || is_loopback(host) => return Some(()),
-        Some(("http", host, _)) => (
-            format!("keys over http from `{host}` could be replaced on the way"),
+        Some(("https", _)) => return Some(()),
+        Some(("http", host)) if allow_http || is_loopback(host) => return Some(()),
+        Some(("http", _)) => (
+            format!("keys over http from `{}` could be replaced on the way", node.written()),
             "use https, or `allow_http: true` if you know the network",
         ),
         Some(_) | None => {
@@ -277,9 +283,13 @@ fn read_pointer(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Box<
     let hint = if pointer.starts_with('/') {
         "in a pointer `~` is `~0` and `/` inside a name is `~1`".to_owned()
     } else {
-        format!("write `/{}`", pointer.replace('.', "/"))
+        format!("write `/{}`", node.written().replace('.', "/"))
     };
-    reader.findings.error_hint(node.at, format!("`{pointer}` is not a JSON pointer"), hint);
+    reader.findings.error_hint(
+        node.at,
+        format!("`{}` is not a JSON pointer", node.written()),
+        hint,
+    );
     None
 }
 

@@ -98,7 +98,7 @@ fn read_certificates(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option
     if certificates.peek().is_some() && certificates.all(|it| it.is_ok()) {
         return Some(path);
     }
-    let message = format!("`{what}` `{}` has no PEM certificate", path.display());
+    let message = format!("`{what}` `{}` has no PEM certificate", node.written());
     reader.findings.error(node.at, message);
     None
 }
@@ -108,7 +108,7 @@ fn read_key(reader: &mut Reader<'_>, node: &Node) -> Option<PathBuf> {
     if PrivateKeyDer::from_pem_slice(&content).is_ok() {
         return Some(path);
     }
-    let message = format!("`key` `{}` has no PEM private key", path.display());
+    let message = format!("`key` `{}` has no PEM private key", node.written());
     reader.findings.error(node.at, message);
     None
 }
@@ -142,7 +142,7 @@ fn read_token_file(reader: &mut Reader<'_>, node: &Node) -> Option<PathBuf> {
         Ok(token) if token.chars().all(|c| c.is_ascii_graphic()) => return Some(path),
         Ok(_) | Err(_) => "has characters that no bearer token has",
     };
-    let message = format!("`token_file` `{}` {message}", path.display());
+    let message = format!("`token_file` `{}` {message}", node.written());
     reader.findings.error_hint(node.at, message, "the file has the token and nothing else");
     None
 }

@@ -44,6 +44,18 @@ impl<'n> Table<'n> {
         self.get(key).map_or(self.at, |node| node.at)
     }
 
+    /// A message with this mapping's texts as they are written, where the environment filled them.
+    pub(super) fn as_written(&self, message: &str) -> String {
+        self.entries.iter().fold(message.to_owned(), |message, entry| match &entry.node.value {
+            Value::Scalar(scalar)
+                if scalar.kind == ScalarKind::Environment && !scalar.text.is_empty() =>
+            {
+                message.replace(&scalar.text, &scalar.written)
+            }
+            Value::Scalar(_) | Value::Null | Value::List(_) | Value::Table(_) => message,
+        })
+    }
+
     fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -63,7 +75,8 @@ impl<'a> Reader<'a> {
         known: &[&'static str],
     ) -> Option<Table<'n>> {
         let Value::Table(entries) = &node.value else {
-            self.wrong_type(node, &format!("`{what}` is a mapping"), "write `{}` for an empty one");
+            let named = if what.is_empty() { "the document".into() } else { format!("`{what}`") };
+            self.wrong_type(node, &format!("{named} is a mapping"), "write `{}` for an empty one");
             return None;
         };
         for entry in entries {
@@ -102,7 +115,11 @@ impl<'a> Reader<'a> {
         if let Value::List(nodes) = &node.value {
             return Some(nodes);
         }
-        self.wrong_type(node, &format!("`{what}` is a list"), "write `[]` for an empty one");
+        let hint = match node.written() {
+            "" => "write `[]` for an empty one".to_owned(),
+            one => format!("write `[{one}]` for a list of one"),
+        };
+        self.wrong_type(node, &format!("`{what}` is a list"), &hint);
         None
     }
 
@@ -131,7 +148,12 @@ impl<'a> Reader<'a> {
             (ScalarKind::Boolean | ScalarKind::Environment, "true") => Some(true),
             (ScalarKind::Boolean | ScalarKind::Environment, "false") => Some(false),
             _ => {
-                self.wrong_type(node, &format!("`{what}` is `true` or `false`"), "");
+                let hint = match scalar.written.to_ascii_lowercase().as_str() {
+                    "true" | "yes" | "on" => "write `true`, without quotes",
+                    "false" | "no" | "off" => "write `false`, without quotes",
+                    _ => "",
+                };
+                self.wrong_type(node, &format!("`{what}` is `true` or `false`"), hint);
                 None
             }
         }
@@ -244,8 +266,8 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 self.findings.error_hint(
                     node.at,
-                    format!("can't read `{what}` `{}`: {error}", path.display()),
-                    "a relative path starts at the directory of this file",
+                    format!("can't read `{what}` `{}`: {error}", node.written()),
+                    format!("a relative path starts at `{}`", self.directory.display()),
                 );
                 None
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::config::SECOND;
-use crate::config::finding::{Span, meant};
+use crate::config::finding::{Span, meant, nearest};
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
 use crate::route::Upstream;
@@ -63,8 +63,11 @@ impl Upstreams {
         reader.findings.error_hint(
             node.at,
             format!("unknown upstream `{}`", node.written()),
-            meant(&name, names),
+            meant(&name, names.iter().copied()),
         );
+        // That nobody names the one that was meant would be told for nothing.
+        let near = nearest(&name, names).map(Into::into);
+        self.named.extend(near);
         None
     }
 
@@ -139,6 +142,15 @@ fn read_endpoint(reader: &mut Reader<'_>, node: &Node) -> Option<Uri> {
     let text = reader.text(node, "endpoints")?;
     match endpoint(&text) {
         Ok(uri) => Some(uri),
+        // What is before the `@` may be a password, and messages go to logs.
+        Err(_) if text.contains('@') => {
+            reader.findings.error_hint(
+                node.at,
+                "an endpoint has no user or password",
+                "remove what is before `@`",
+            );
+            None
+        }
         Err(reason) => {
             reader.findings.error_hint(
                 node.at,
@@ -160,7 +172,7 @@ fn endpoint(text: &str) -> Result<Uri, &'static str> {
         return Err("has no host");
     }
     if authority.as_str().contains('@') {
-        return Err("has a user, which is never sent");
+        return Err("has a user");
     }
     // A port that does not fit reads as none.
     if authority.port_u16().is_none_or(|port| port == 0) && authority.as_str() != authority.host() {

@@ -102,6 +102,6 @@ impl Default for OnFullByDecision {
 impl Default for Retention {
     /// Three times the 30 days that a report needs.
     fn default() -> Self {
-        Self { age: Duration::from_secs(90 * 24 * 60 * 60), size_bytes: 50 * 1024 * 1024 * 1024 }
+        Self { age: Duration::from_hours(90 * 24), size_bytes: 50 * 1024 * 1024 * 1024 }
     }
 }

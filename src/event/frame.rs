@@ -271,7 +271,7 @@ fn text_field(out: &mut Vec<u8>, text: &str, bytes_max: usize) {
     out.extend_from_slice(cut.as_bytes());
 }
 
-fn code<T: PartialEq>(all: &[T], value: T) -> u8 {
+fn code<T: Copy + PartialEq>(all: &[T], value: T) -> u8 {
     let index = all.iter().position(|known| *known == value);
     index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::MAX)
 }

@@ -33,7 +33,7 @@ pub(super) fn uuid(out: &mut Vec<u8>, id: Uuid) {
 }
 
 fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (0x7f <= byte)
+    byte < 0x20 || byte == b'"' || byte == b'\\' || 0x7f <= byte
 }
 
 #[cold]

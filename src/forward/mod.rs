@@ -160,7 +160,10 @@ impl Forwarder {
     async fn lease(&self, upstream: &Upstream, endpoint: &Uri) -> Result<Lease, UpstreamError> {
         match self.pool.kept(endpoint) {
             Some(lease) => Ok(lease),
-            None => self.pool.connect(endpoint, &self.tls, upstream.connect_timeout).await,
+            // Boxed: it is rare and large, and every request would carry room for it.
+            None => {
+                Box::pin(self.pool.connect(endpoint, &self.tls, upstream.connect_timeout)).await
+            }
         }
     }
 

@@ -40,10 +40,14 @@ impl Sockets {
         workers: usize,
         tls: Option<Arc<ServerConfig>>,
     ) -> io::Result<Self> {
+        // Sockets that share an address would also share it with another process, unnoticed.
+        if address.port() != 0 {
+            drop(bind_one(address, Sharing::Alone)?);
+        }
         let mut address = address;
         let mut sockets = Vec::with_capacity(workers);
         for _ in 0..workers {
-            let socket = bind_one(address)?;
+            let socket = bind_one(address, Sharing::Workers)?;
             address = socket.local_addr()?;
             sockets.push(socket);
         }
@@ -52,10 +56,17 @@ impl Sockets {
     }
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+/// Whether a socket shares its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Workers,
+}
+
+fn bind_one(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(sharing == Sharing::Workers)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -64,3 +75,16 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Connections that wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_an_address_and_nobody_else_does() {
+        let first = Sockets::bind("127.0.0.1:0".parse().unwrap(), 3, None).unwrap();
+        assert_eq!(first.sockets.len(), 3);
+        let second = Sockets::bind(first.address, 1, None);
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -77,6 +77,8 @@ pub struct Admission {
     pub identity: Option<Arc<Identity>>,
     /// Whom the request came from.
     pub client: ClientAddress,
+    /// When the decision was made.
+    pub decided: Instant,
 }
 
 /// A refusal, and the route that it happened on.
@@ -158,8 +160,9 @@ impl Gate {
         let view = self.view();
         let mut route = None;
         match self.evaluate(&view, head, circumstances, &mut route) {
-            Ok(Evaluated { permit, identity, client }) => {
-                Ok(Admission { permit, view, route: route.unwrap_or_default(), identity, client })
+            Ok(Evaluated { permit, identity, client, decided }) => {
+                let route = route.unwrap_or_default();
+                Ok(Admission { permit, view, route, identity, client, decided })
             }
             Err(rejection) => Err(Refusal { rejection, view, route }),
         }
@@ -179,7 +182,12 @@ impl Gate {
         *route_index = Some(matched.index);
         let client = client_address(circumstances.peer, head, snapshot);
         if let Some(permit) = decision::permit_public(matched.route) {
-            return Ok(Evaluated { permit, identity: None, client });
+            return Ok(Evaluated {
+                permit,
+                identity: None,
+                client,
+                decided: circumstances.started,
+            });
         }
         let token = head::bearer_token(&head.headers)?;
         let now = circumstances.now.seconds();
@@ -197,9 +205,9 @@ impl Gate {
             route: &matched.route.path,
             revision: snapshot.revision,
         };
-        self.recorder.record(&decided, head, circumstances);
+        let decided = self.recorder.record(&decided, head, circumstances);
         let permit = evaluation.permit().map_err(Rejection::Denied)?;
-        Ok(Evaluated { permit, identity: Some(identity), client })
+        Ok(Evaluated { permit, identity: Some(identity), client, decided })
     }
 }
 
@@ -208,6 +216,7 @@ struct Evaluated {
     permit: Permit,
     identity: Option<Arc<Identity>>,
     client: ClientAddress,
+    decided: Instant,
 }
 
 /// One evaluation, to be recorded.
@@ -220,28 +229,31 @@ struct Decided<'a> {
 }
 
 impl Recorder {
+    /// Records one decision and returns when it was made.
     fn record(
         &mut self,
         decided: &Decided<'_>,
         head: &request::Parts,
         circumstances: &Circumstances<'_>,
-    ) {
-        let elapsed = SystemClock.tick().duration_since(circumstances.started);
+    ) -> Instant {
+        let decided_at = SystemClock.tick();
+        let elapsed = decided_at.duration_since(circumstances.started);
         self.metrics.decided_in(elapsed);
-        let Some(verdicts) = decided.evaluation.perimeter else { return };
+        let Some(verdicts) = decided.evaluation.perimeter else { return decided_at };
         let decide_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.metrics.decided(verdicts.enforced, Standing::Enforced);
         if verdicts.enforced.reported(Standing::Enforced) {
             let standing = (verdicts.enforced, Standing::Enforced, circumstances.decision);
             self.append(decided, head, circumstances, standing, decide_ns);
         }
-        let Some(candidate) = verdicts.candidate else { return };
+        let Some(candidate) = verdicts.candidate else { return decided_at };
         self.metrics.decided(candidate, Standing::Candidate);
         if candidate.reported(Standing::Candidate) {
             let id = self.ids.next(circumstances.now);
             let standing = (candidate, Standing::Candidate, id);
             self.append(decided, head, circumstances, standing, decide_ns);
         }
+        decided_at
     }
 
     fn append(

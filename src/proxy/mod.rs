@@ -104,7 +104,8 @@ impl Proxy {
             return first;
         };
         let TokenError::UnknownKey { issuer } = error else { return first };
-        self.keys.wait_for_key(issuer).await;
+        // Boxed: it is rare and large, and every request would carry room for it.
+        Box::pin(self.keys.wait_for_key(issuer)).await;
         self.authorize(peer, head, SystemClock.tick())
     }
 
@@ -131,7 +132,7 @@ impl Proxy {
         body: Incoming,
         started: Instant,
     ) -> Result<Response<ResponseBody>, Rejection> {
-        let Admission { permit, view, route, identity, client } = admission;
+        let Admission { permit, view, route, identity, client, decided } = admission;
         let Some(upstream) = view.route(route).map(|route| &route.upstream) else {
             return Err(Rejection::NoRoute);
         };
@@ -144,7 +145,6 @@ impl Proxy {
             client: &client,
             protocol: peer.protocol,
         };
-        let sent = SystemClock.tick();
         let answer = self.forwarder.forward(permit, &errand, head, body).await;
         let now = SystemClock.tick();
         let metrics = view.routes.get(route);
@@ -156,7 +156,7 @@ impl Proxy {
             }
         };
         if let Some(metrics) = metrics {
-            metrics.upstream_answered_in(now.duration_since(sent));
+            metrics.upstream_answered_in(now.duration_since(decided));
             metrics.ended(outcome, now.duration_since(started));
         }
         answer

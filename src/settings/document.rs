@@ -314,14 +314,13 @@ impl<'t> Pass<'t> {
                 break;
             }
             let span = next.1;
-            match &next.0 {
-                // The common case, without a copy of the text.
-                Event::Scalar(text, _, 0, _) => list.insert(account(text, &span)?),
-                _ => {
-                    let text = self.scalar(next, "an account")?.text;
-                    list.insert(account(&text, &span)?)
-                }
-            };
+            // The common case needs no copy of the text.
+            if let Event::Scalar(text, _, 0, _) = &next.0 {
+                list.insert(account(text, &span)?);
+            } else {
+                let text = self.scalar(next, "an account")?.text;
+                list.insert(account(&text, &span)?);
+            }
         }
         let list = self.shared(list);
         if anchor != 0 {

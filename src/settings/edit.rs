@@ -5,6 +5,7 @@
 //! that are proven to mean that setting. Touches no file.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -340,9 +341,11 @@ fn replace_list(
             replacements.push(Replacement { range: start..end, text: String::new() });
         }
     }
-    let lines: String =
-        missing.iter().map(|account| format!("{lead}- \"{account}\"{}", newline(text))).collect();
-    if !lines.is_empty() {
+    if !missing.is_empty() {
+        let mut lines = String::new();
+        for account in missing {
+            let _ = write!(lines, "{lead}- \"{account}\"{}", newline(text));
+        }
         // Before the first item's line, which may itself go.
         replacements.push(Replacement { range: top..top, text: lines });
     }

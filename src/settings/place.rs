@@ -56,8 +56,8 @@ pub(super) fn find(text: &str, account: AccountId) -> Result<Place, DocumentErro
         if key.text == "accounts" {
             return walk.in_accounts(account, key.range.end);
         }
-        let (event, span) = walk.next()?;
-        walk.skip(&event, &span)?;
+        let (event, _) = walk.next()?;
+        walk.skip(&event)?;
     }
     Ok(Place::NoAccounts)
 }
@@ -146,12 +146,11 @@ impl<'t> Walk<'t> {
         let style = match self.next()? {
             (Event::MappingStart(style, 0, _), _) => style,
             (Event::Scalar(..), span) => {
-                let written = span.len() > 0;
                 let end = span.byte_range().map_or(key_end, |range| range.end);
-                return match written {
-                    true => Err(refused(&span, "not a mapping".to_owned())),
-                    false => Ok(Place::Below { end: end.max(key_end) }),
-                };
+                if !span.is_empty() {
+                    return Err(refused(&span, "not a mapping".to_owned()));
+                }
+                return Ok(Place::Below { end: end.max(key_end) });
             }
             (_, span) => return Err(refused(&span, "not a mapping of its own".to_owned())),
         };
@@ -170,8 +169,8 @@ impl<'t> Walk<'t> {
             if key.text == account.as_str() {
                 return self.entry(key).map(Place::Entry);
             }
-            let (event, span) = self.next()?;
-            self.skip(&event, &span)?;
+            let (event, _) = self.next()?;
+            self.skip(&event)?;
         }
     }
 
@@ -222,7 +221,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn skip(&mut self, event: &Event<'t>, _span: &Span) -> Result<(), DocumentError> {
+    fn skip(&mut self, event: &Event<'t>) -> Result<(), DocumentError> {
         let mut depth = match event {
             Event::MappingStart(..) | Event::SequenceStart(..) => 1_usize,
             _ => 0,

@@ -230,7 +230,6 @@ impl Shared {
         revision
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "the guard is held to the end")]
     fn update(
         &self,
         mut version: OwnedMutexGuard<Fingerprint>,

@@ -11,7 +11,7 @@ use crate::token::{Algorithm, TokenError, json, roca};
 /// The usable keys of one issuer; never empty.
 #[derive(Debug)]
 pub struct KeySet {
-    /// In the order of `kid`, then of the key itself: equal sets have equal vectors.
+    /// In the order of `kid`, none last, then of the key itself: equal sets have equal vectors.
     keys: Vec<Key>,
     skipped: Vec<SkippedKey>,
 }
@@ -117,7 +117,10 @@ impl KeySet {
                 Err(reason) => set.skipped.push(SkippedKey { index, reason }),
             }
         }
-        set.keys.sort_by(|a, b| a.identity().cmp(&b.identity()));
+        // Named keys first: they are tried first too.
+        let order = |key: &Key| key.kid.is_none();
+        set.keys
+            .sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.identity().cmp(&b.identity())));
         match (set.keys.first(), set.skipped.first()) {
             (Some(_), _) => Ok(set),
             (None, Some(SkippedKey { reason, .. })) => {
@@ -285,6 +288,10 @@ fn rsa(jwk: &Map<String, Value>) -> Result<Parsed, SkipReason> {
     if !is_odd(n) || !is_odd(e) || e == [1] || roca::is_fingerprinted(n) {
         return Err(SkipReason::Weak);
     }
+    // A longer exponent makes every check slower, and the library refuses it then.
+    if RSA_EXPONENT_BYTES_MAX < e.len() {
+        return Err(SkipReason::Encoding);
+    }
     let components = RsaPublicKeyComponents { n, e };
     let verifiers = algorithms
         .into_iter()
@@ -360,6 +367,9 @@ const TRIES_MAX: usize = 8;
 
 const RSA_BITS_MIN: usize = 2048;
 const RSA_BITS_MAX: usize = 8192;
+
+/// 65537 has three.
+const RSA_EXPONENT_BYTES_MAX: usize = 4;
 
 const RSA_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Rs256,

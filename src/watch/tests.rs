@@ -8,19 +8,19 @@ use super::*;
 #[track_caller]
 fn check(prepare: impl Fn(&Path), change: impl Fn(&Path)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for by_notices in [true, false] {
+    for bynotices in [true, false] {
         let directory = tempfile::tempdir().unwrap();
         prepare(directory.path());
         let path = directory.path().join("settings.yaml");
         let told = runtime.block_on(async {
             let mut watcher = Watcher::new([path.clone(), directory.path().join("other")]);
-            if !by_notices {
-                watcher._notices = None;
+            if !bynotices {
+                watcher = Watcher { _notices: None, ..watcher };
             }
             change(directory.path());
             tokio::time::timeout(Duration::from_secs(2), watcher.changed()).await
         });
-        assert_eq!(told.unwrap(), [path], "by notices: {by_notices}");
+        assert_eq!(told.unwrap(), [path], "by notices: {bynotices}");
     }
 }
 

@@ -269,4 +269,4 @@ fn written_before(path: &Path, since: UnixMillis) -> bool {
 /// The longest line that is read: the longest update with every character escaped is 320 KiB.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Clocks of file systems are coarse.
-const MODIFIED_SLACK: Duration = Duration::from_secs(60);
+const MODIFIED_SLACK: Duration = Duration::from_mins(1);

@@ -61,7 +61,7 @@ impl EventAppender {
             return self.lose();
         };
         let first = self.sequence.fetch_add(1 + self.lost_before, Ordering::Relaxed);
-        let frame_bytes = u32::try_from(self.buffer.len() - Header::BYTES).unwrap_or(u32::MAX);
+        let frame_bytes = u64::try_from(self.buffer.len() - Header::BYTES).unwrap_or(u64::MAX);
         let header = Header { frame_bytes, lost_before: self.lost_before, first };
         if let Some(start) = self.buffer.first_chunk_mut() {
             *start = header.to_bytes();
@@ -104,7 +104,7 @@ pub(super) struct RingReader {
 /// What stands before a frame in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    frame_bytes: u32,
+    frame_bytes: u64,
     /// How many events the worker lost right before this one.
     pub(super) lost_before: u64,
     /// The number of the first of them, or of this event if there are none.
@@ -152,7 +152,7 @@ impl RingReader {
 }
 
 impl Header {
-    const BYTES: usize = 20;
+    const BYTES: usize = 3 * size_of::<u64>();
 
     /// The event's own number.
     pub(super) fn sequence(self) -> u64 {
@@ -160,19 +160,18 @@ impl Header {
     }
 
     fn to_bytes(self) -> [u8; Self::BYTES] {
-        let [a, b, c, d] = self.frame_bytes.to_le_bytes();
-        let [e, f, g, h, i, j, k, l] = self.lost_before.to_le_bytes();
-        let [m, n, o, p, q, r, s, t] = self.first.to_le_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t]
+        let mut bytes = [0; Self::BYTES];
+        let words = [self.frame_bytes, self.lost_before, self.first];
+        for (slot, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *slot = word.to_le_bytes();
+        }
+        bytes
     }
 
     fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = bytes;
-        Self {
-            frame_bytes: u32::from_le_bytes([a, b, c, d]),
-            lost_before: u64::from_le_bytes([e, f, g, h, i, j, k, l]),
-            first: u64::from_le_bytes([m, n, o, p, q, r, s, t]),
-        }
+        let mut words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+        let mut word = || words.next().unwrap_or_default();
+        Self { frame_bytes: word(), lost_before: word(), first: word() }
     }
 }
 

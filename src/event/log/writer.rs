@@ -202,13 +202,13 @@ impl Writer {
                 true
             }
             Err(failure) => {
-                self.failed(failure);
+                self.failed(&failure);
                 false
             }
         }
     }
 
-    fn failed(&mut self, failure: WriteFailure) {
+    fn failed(&mut self, failure: &WriteFailure) {
         self.batch.bytes.drain(..failure.written);
         self.disk = match self.disk {
             Disk::Failing { since, retry_after } => {

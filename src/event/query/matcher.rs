@@ -143,7 +143,7 @@ impl Test {
             }
             (Self::Phrase { text: exact, .. }, Analysis::Keyword) => exact == text,
             (Self::Phrase { text: wanted, .. }, Analysis::Numeric) => {
-                matches!((as_number(wanted), as_number(text)), (Some(a), Some(b)) if a == b)
+                matches!((as_number(wanted), as_number(text)), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
             }
             (Self::Phrase { text: wanted, words }, Analysis::Words) => {
                 has_phrase(text, wanted, words)
@@ -282,6 +282,7 @@ fn as_number(text: &str) -> Option<f64> {
 }
 
 /// Whether upper and lower case differ.
+#[derive(Clone, Copy)]
 enum Case {
     Any,
     Exact,

@@ -3,6 +3,7 @@
 //! `AND` binds tighter than `OR`; clauses that just stand side by side are alternatives, where
 //! `+` makes one required and `-` or `NOT` excludes what it matches.
 
+use crate::event::query::combine::{Joint, Signed, combine};
 use crate::event::query::matcher::{Bound, Clause, Field, Occur, Test};
 use crate::event::query::{CLAUSES_MAX, NESTING_MAX, QUERY_BYTES_MAX, QueryError, QueryErrorKind};
 
@@ -28,21 +29,6 @@ struct Parser {
     at: usize,
     clauses: usize,
     depth: usize,
-}
-
-/// What joins two clauses.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Joint {
-    And,
-    Or,
-    /// They stand side by side.
-    Side,
-}
-
-/// A clause and its sign.
-struct Signed {
-    sign: Option<Occur>,
-    clause: Clause,
 }
 
 type Parsed<T> = Result<T, QueryError>;
@@ -171,7 +157,7 @@ impl Parser {
             Some('"') => Test::phrase(&self.quoted('"', "a closing `\"`")?),
             Some('/') => {
                 let pattern = self.quoted('/', "a closing `/`")?;
-                Test::regex(&pattern).map_err(|kind| self.error_at(start, kind))?
+                Test::regex(&pattern).map_err(|kind| error_at(start, kind))?
             }
             Some('[' | '{') => self.range()?,
             Some('<' | '>') if field.is_some() => self.comparison()?,
@@ -182,7 +168,7 @@ impl Parser {
                     self.at = start;
                     return Err(self.expected("a term"));
                 }
-                Test::term(&term).map_err(|kind| self.error_at(start, kind))?
+                Test::term(&term).map_err(|kind| error_at(start, kind))?
             }
         };
         self.boost()?;
@@ -361,11 +347,7 @@ impl Parser {
     }
 
     fn error(&self, kind: QueryErrorKind) -> QueryError {
-        self.error_at(self.at, kind)
-    }
-
-    fn error_at(&self, at: usize, kind: QueryErrorKind) -> QueryError {
-        QueryError { position: at + 1, kind }
+        error_at(self.at, kind)
     }
 }
 
@@ -376,43 +358,14 @@ pub(super) enum Literal {
     Plain,
 }
 
+fn error_at(at: usize, kind: QueryErrorKind) -> QueryError {
+    QueryError { position: at + 1, kind }
+}
+
 /// Whether a term is an operator, which has to be quoted to be a term.
 fn reserved(term: &[(char, Literal)]) -> bool {
     let plain = |word: &str| {
         term.iter().copied().eq(word.chars().map(|character| (character, Literal::Plain)))
     };
     plain("AND") || plain("OR") || plain("NOT")
-}
-
-/// Groups of clauses that `AND` joins, to one clause.
-fn combine(groups: Vec<(Joint, Vec<Signed>)>) -> Clause {
-    let after: Vec<Joint> = groups.iter().skip(1).map(|(joint, _)| *joint).collect();
-    let mut after = after.into_iter();
-    let clauses = groups.into_iter().map(|(before, group)| {
-        let alternative = before == Joint::Or || after.next() == Some(Joint::Or);
-        let mut group = group.into_iter();
-        match (group.next(), group.len()) {
-            (Some(only), 0) => match only.sign {
-                // `a OR NOT b` is an alternative; `a NOT b` and `a -b` exclude.
-                Some(Occur::MustNot) if alternative => {
-                    (Occur::Should, Clause::Bool(vec![(Occur::MustNot, only.clause)]))
-                }
-                sign => (sign.unwrap_or(Occur::Should), only.clause),
-            },
-            (first, _) => {
-                let all = first.into_iter().chain(group);
-                let all = all.map(|signed| (signed.sign.unwrap_or(Occur::Must), signed.clause));
-                (Occur::Should, Clause::Bool(all.collect()))
-            }
-        }
-    });
-    let mut clauses: Vec<_> = clauses.collect();
-    match (clauses.len(), clauses.pop()) {
-        (1, Some((Occur::Must | Occur::Should, only))) => only,
-        (_, Some(last)) => {
-            clauses.push(last);
-            Clause::Bool(clauses)
-        }
-        (_, None) => Clause::All,
-    }
 }

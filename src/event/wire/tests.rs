@@ -86,7 +86,7 @@ fn only_an_enforced_denial_is_a_failure() {
                     [(Layer::Perimeter, "account-settings"), (Layer::Policy, "policy")]
                 {
                     let verdict = Verdict { decision, mode, ..record().verdict };
-                    let event = parsed(&EvalRecord { verdict, candidate, layer, ..record() });
+                    let event = parsed(&EvalRecord { layer, verdict, candidate, ..record() });
                     let enforced = mode == Mode::Limited && !candidate;
                     let fails = enforced && decision == Decision::Deny;
                     let (outcome, severity, code, kind, suffix) = if fails {

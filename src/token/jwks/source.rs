@@ -213,7 +213,7 @@ fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
-/// Finds the keys by the issuer's discovery document (OpenID Connect Discovery 1.0, section 4),
+/// Finds the keys by the issuer's discovery document (`OpenID` Connect Discovery 1.0, section 4),
 /// unless their address is known already, and reads them.
 async fn discover(
     client: &HttpClient,

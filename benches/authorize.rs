@@ -1,0 +1,161 @@
+//! The whole decision and its steps: `cargo bench --bench authorize`.
+//!
+//! `authorize` is everything between a parsed head and a permit: head checks, path, route, token
+//! (a hit), perimeter with an allowlist of 1,000 accounts, event, metrics.
+
+#![expect(clippy::unwrap_used, reason = "a failed benchmark panics")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use crossgate::clock::{SystemClock, UnixMillis};
+use crossgate::event::EventsConfig;
+use crossgate::event::log::{EventAppender, EventLog};
+use crossgate::forward::ClientAddress;
+use crossgate::iam::AccountId;
+use crossgate::perimeter::{AccountSetting, SettingsIndex};
+use crossgate::proxy::{Circumstances, Gate};
+use crossgate::route::{self, EdgeRules, QuestionSpec, RouteSpec, RouteTable, Upstream};
+use crossgate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
+use crossgate::telemetry;
+use crossgate::token::{
+    Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, KeySet, KeySets, Verifier,
+};
+use crossgate::verdict::Mode;
+use divan::Bencher;
+use http::{Method, Request, request};
+
+fn main() {
+    // Real metrics: a recorder that does nothing would flatter the figures.
+    let _metrics = telemetry::install().unwrap();
+    divan::main();
+}
+
+/// By what the owner's setting records of a permitted request of a partner.
+#[divan::bench(args = [Mode::Unrestricted, Mode::ReportOnly, Mode::Limited])]
+fn authorize(bencher: Bencher<'_, '_>, mode: Mode) {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, mut appenders) = open_log(directory.path());
+    let (reader, token) = snapshot(mode);
+    let mut gate = Gate::new(&reader, Verifier::new().worker(), appenders.pop().unwrap());
+    let head = head(&token);
+    let peer = ClientAddress::of_peer([192, 0, 2, 10].into());
+    bencher.bench_local(|| {
+        let now = SystemClock.now();
+        let started = SystemClock.tick();
+        let decision = gate.decision_id(now);
+        let circumstances = Circumstances { decision, peer: &peer, now, started };
+        assert!(gate.authorize(black_box(&head), &circumstances).is_ok());
+    });
+    drop(gate);
+    log.close().unwrap();
+}
+
+#[divan::bench]
+fn route(bencher: Bencher<'_, '_>) {
+    let table = table();
+    let mut buffer = String::new();
+    let headers = http::HeaderMap::new();
+    bencher.bench_local(|| {
+        let path = route::decode(black_box(PATH)).unwrap();
+        let matched = table.find(&Method::GET, &path).unwrap();
+        let request = matched.ask(&headers, [192, 0, 2, 10].into(), &mut buffer).unwrap();
+        black_box(request.resource.len())
+    });
+}
+
+fn open_log(directory: &std::path::Path) -> (EventLog, Vec<EventAppender>) {
+    let config = EventsConfig { directory: directory.to_owned(), ..EventsConfig::default() };
+    EventLog::open(&config, "bench", 1).unwrap()
+}
+
+fn snapshot(mode: Mode) -> (SnapshotReader, String) {
+    let key = Ed25519KeyPair::generate().unwrap();
+    let x = data_encoding::BASE64URL_NOPAD.encode(key.public_key().as_ref());
+    let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
+    let key_sets =
+        KeySets::new(vec![issuer()]).with_keys(ISSUER, KeySet::parse(jwks.as_bytes()).unwrap());
+
+    let partners = (0..999).map(|n| AccountId::parse(&format!("{n:032x}")).unwrap());
+    let partners = partners.chain([AccountId::parse(CALLER).unwrap()]).collect();
+    let setting = AccountSetting::uniform(mode, Arc::new(partners));
+    let settings = SettingsIndex::default().with_account(AccountId::parse(OWNER).unwrap(), setting);
+
+    let (writer, reader) = SnapshotWriter::new();
+    let at = UnixMillis(0);
+    writer.publish(Part::Settings, "", at, |_| Change::Settings(Arc::new(settings)));
+    writer.publish(Part::Configuration, "", at, |_| Change::Configuration {
+        routes: Arc::new(table()),
+        edge: Arc::new(EdgeRules::default()),
+        key_sets: Arc::new(key_sets),
+    });
+    (reader, sign(&key))
+}
+
+/// About 800 bytes, as IBM Cloud IAM's are.
+fn sign(key: &Ed25519KeyPair) -> String {
+    let encode = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+    let exp = SystemClock.now().seconds().0 + 3600;
+    let claims = format!(
+        r#"{{"iam_id":"IBMid-550009FB7N","id":"IBMid-550009FB7N","realmid":"IBMid","identifier":"550009FB7N","given_name":"Don","family_name":"Quixote","name":"Don Quixote","email":"quixote@example.com","sub":"quixote@example.com","account":{{"valid":true,"bss":"{CALLER}"}},"iat":1,"exp":{exp},"iss":"{ISSUER}","grant_type":"urn:ibm:params:oauth:grant-type:apikey","scope":"openid orders","client_id":"bx","acr":1,"amr":["pwd"]}}"#
+    );
+    let signed =
+        format!("{}.{}", encode(br#"{"kid":"1","alg":"EdDSA"}"#), encode(claims.as_bytes()));
+    format!("{signed}.{}", encode(key.sign(signed.as_bytes()).as_ref()))
+}
+
+fn issuer() -> IssuerSpec {
+    IssuerSpec {
+        issuer: ISSUER.into(),
+        audiences: Vec::new(),
+        algorithms: vec![Algorithm::EdDsa],
+        jwks: JwksSource {
+            location: JwksLocation::File("keys.json".into()),
+            refresh: Duration::from_mins(5),
+            unknown_kid_interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+        },
+        leeway: Duration::from_secs(30),
+        claims: ClaimsMapping::Ibm,
+    }
+}
+
+fn table() -> RouteTable {
+    let upstream = Arc::new(Upstream {
+        name: "orders".into(),
+        endpoints: vec!["http://127.0.0.1:9000".parse().unwrap()],
+        connect_timeout: Duration::from_secs(1),
+        response_timeout: Duration::from_secs(30),
+    });
+    let spec = |path: &str| RouteSpec {
+        path: path.into(),
+        methods: vec![Method::GET],
+        question: Some(QuestionSpec {
+            action: "orders:GetOrder".into(),
+            resource: "arn:aws:orders::{account}:order/{order}".into(),
+            owner: "{account}".into(),
+            key_action: None,
+        }),
+        upstream: Arc::clone(&upstream),
+    };
+    let mut specs = vec![spec("/v1/accounts/{account}/orders/{*order}")];
+    specs.extend((0..100).map(|n| spec(&format!("/v1/service{n}/{{account}}/things/{{order}}"))));
+    RouteTable::compile(&specs).unwrap()
+}
+
+fn head(token: &str) -> request::Parts {
+    let request = Request::get(PATH)
+        .header("host", "orders.example")
+        .header("user-agent", "curl/8.5.0")
+        .header("accept", "*/*")
+        .header("authorization", format!("Bearer {token}"))
+        .body(());
+    request.unwrap().into_parts().0
+}
+
+const ISSUER: &str = "https://iam.example.com/identity";
+const OWNER: &str = "59bcbfa6ea2f006b4ed7094c1a08dcdd";
+const CALLER: &str = "f71446b6474d45bf81196da45de13940";
+const PATH: &str = "/v1/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/orders/4711";
