@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+use std::time::Duration;
 
 use crossgate::clock::{SystemClock, UnixMillis, UnixSeconds};
 use crossgate::event::frame::{self, Record};
@@ -75,8 +77,8 @@ fn frame() -> Vec<u8> {
     frame
 }
 
-/// Id, event, frame, ring. Far fewer events than a ring holds, so nothing waits for the writer.
-#[divan::bench(sample_count = 200, sample_size = 1000)]
+/// Id, event, frame, ring. The writer empties the ring between the samples.
+#[divan::bench(sample_count = 100, sample_size = SAMPLE_EVENTS)]
 fn append(bencher: Bencher<'_, '_>) {
     let place = tempfile::tempdir().unwrap();
     let config = EventsConfig { directory: place.path().to_owned(), ..EventsConfig::default() };
@@ -84,7 +86,15 @@ fn append(bencher: Bencher<'_, '_>) {
     let (identity, mut ids) = (identity(), EventIds::with_seed(1));
     let mut lost = 0_u64;
     let appender = appenders.first_mut().unwrap();
-    bencher.bench_local(|| lost += one(appender, black_box(&identity), &mut ids));
+    let mut prepared = 0;
+    bencher
+        .with_inputs(|| {
+            if prepared % SAMPLE_EVENTS == 0 {
+                thread::sleep(Duration::from_millis(50));
+            }
+            prepared += 1;
+        })
+        .bench_local_values(|()| lost += one(appender, black_box(&identity), &mut ids));
     drop(log);
     assert_eq!(lost, 0, "a lost event costs less than one that is kept");
 }
@@ -150,3 +160,6 @@ fn query(bencher: Bencher<'_, '_>) {
         .unwrap();
     bencher.bench_local(|| query.matches(black_box(&event)));
 }
+
+/// 400 KB, a tenth of a ring.
+const SAMPLE_EVENTS: u32 = 1000;

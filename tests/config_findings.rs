@@ -28,7 +28,7 @@ fn every_case_has_exactly_its_findings() {
             run += 1;
             if got.trim() != expect.trim() {
                 let file = file.file_name().unwrap().display();
-                wrong.push_str(&format!("@@ {file}: {why}\n{got}"));
+                wrong.extend(["@@ ", &file.to_string(), ": ", why, "\n", &got]);
             }
         }
     }
@@ -72,9 +72,10 @@ fn a_file_that_is_no_text_is_refused_with_its_place() {
 
 fn findings(document: &str, directory: &Path) -> String {
     // Without routes there would be a warning in each case that is about something else.
-    let routes = match document.contains("<listeners>") && !document.contains("routes:") {
-        false => "",
-        true => "routes: [{ path: /r, public: true, upstream: u }]\n<upstreams>\n",
+    let routes = if document.contains("<listeners>") && !document.contains("routes:") {
+        "routes: [{ path: /r, public: true, upstream: u }]\n<upstreams>\n"
+    } else {
+        ""
     };
     let document = format!("{document}{routes}")
         .replace("<listeners>", "listeners: [{ address: \"127.0.0.1:8080\" }]")
@@ -113,10 +114,16 @@ fn write_files(directory: &Path) {
     let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
     write("tls.crt", &certified.cert.pem());
     write("tls.key", &certified.signing_key.serialize_pem());
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write("other.key", &other.signing_key.serialize_pem());
     write("admin.token", "a-token\n");
     write("blank.token", " \n");
     write("two.token", "one two\n");
-    write("keys.json", "{\"keys\":[]}");
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/config/sample-keys.json");
+    fs::copy(keys, directory.join("keys.json")).unwrap();
+    write("none-keys.json", "{\"keys\":[]}");
+    write("oct-keys.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}");
+    write("text-keys.json", "keys");
     write("settings.yaml", "accounts: {}\n");
     fs::create_dir(directory.join("events")).unwrap();
 }

@@ -169,76 +169,79 @@ fn an_event_can_be_read_within_two_seconds_while_the_log_is_open() {
 
 #[test]
 fn a_full_ring_loses_events_and_each_one_leaves_a_gap() {
-    // The disk takes nothing at first: the file system has no room.
-    let disk = SmallDisk::mount();
-    disk.fill();
-    let (log, mut appenders) = disk.open_log();
-    let appender = &mut appenders[0];
-    let resource = "r".repeat(1000);
-    let room = RING_BYTES / 1000;
-    let attempts = room * 3;
-    let queued = append_many(appender, attempts, &resource);
-    assert!(queued < attempts, "the ring never filled");
-    let lost = attempts - queued;
-    disk.grow();
-    // With room again, the next event carries the gap.
-    let mut more = 0;
-    wait_for("room in the ring", || {
-        more += 1;
-        append_many(appender, 1, "after") == 1
+    SmallDisk::with("a_full_ring_loses_events_and_each_one_leaves_a_gap", |disk| {
+        // The disk takes nothing at first: the file system has no room.
+        disk.fill();
+        let (log, mut appenders) = disk.open_log();
+        let appender = &mut appenders[0];
+        let resource = "r".repeat(1000);
+        let room = RING_BYTES / 1000;
+        let attempts = room * 3;
+        let queued = append_many(appender, attempts, &resource);
+        assert!(queued < attempts, "the ring never filled");
+        let lost = attempts - queued;
+        disk.grow();
+        // With room again, the next event carries the gap.
+        let mut more = 0;
+        wait_for("room in the ring", || {
+            more += 1;
+            append_many(appender, 1, "after") == 1
+        });
+        log.close().unwrap();
+        let sequences = sequences(&events(&disk.path()));
+        let written = queued + 1;
+        assert_eq!(sequences.len(), written);
+        assert!(sequences.is_sorted());
+        let lost = lost + more - 1;
+        let last = usize::try_from(*sequences.last().unwrap()).unwrap();
+        assert_eq!(last, written + lost, "each lost event has a number");
     });
-    log.close().unwrap();
-    let sequences = sequences(&events(&disk.path()));
-    let written = queued + 1;
-    assert_eq!(sequences.len(), written);
-    assert!(sequences.is_sorted());
-    let lost = lost + more - 1;
-    let last = usize::try_from(*sequences.last().unwrap()).unwrap();
-    assert_eq!(last, written + lost, "each lost event has a number");
 }
 
 #[test]
 fn a_full_disk_stops_nothing_and_is_left_behind() {
-    let disk = SmallDisk::mount();
-    let (log, mut appenders) = disk.open_log();
-    // More than the disk has, and less than the ring has.
-    let resource = "r".repeat(800);
-    assert_eq!(append_many(&mut appenders[0], 1500, &resource), 1500);
-    wait_for("the disk to fill", || disk.written_bytes() + 8192 > SmallDisk::BYTES);
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        // Whoever reads meanwhile sees whole lines, and a torn one at the end at most.
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let mut reader = LogReader::open(&disk.path(), None).unwrap();
-                let read: Vec<_> = reader.by_ref().map(|event| event.unwrap().event).collect();
-                assert!(sequences(&read).is_sorted());
-                assert_eq!(reader.unreadable_lines(), 0);
-            }
+    SmallDisk::with("a_full_disk_stops_nothing_and_is_left_behind", |disk| {
+        let (log, mut appenders) = disk.open_log();
+        // More than the disk has, and less than the ring has.
+        let resource = "r".repeat(800);
+        assert_eq!(append_many(&mut appenders[0], 1500, &resource), 1500);
+        wait_for("the disk to fill", || disk.written_bytes() + 8192 > SmallDisk::BYTES);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // Whoever reads meanwhile sees whole lines, and a torn one at the end at most.
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut reader = LogReader::open(&disk.path(), None).unwrap();
+                    let read: Vec<_> = reader.by_ref().map(|event| event.unwrap().event).collect();
+                    assert!(sequences(&read).is_sorted());
+                    assert_eq!(reader.unreadable_lines(), 0);
+                }
+            });
+            let start = SystemClock.tick();
+            assert_eq!(append_many(&mut appenders[0], 500, "while full"), 500);
+            assert!(start.elapsed() < Duration::from_secs(1), "a full disk slows requests");
+            disk.grow();
+            wait_for("space to be used", || disk.written_bytes() > SmallDisk::BYTES);
+            stop.store(true, Ordering::Relaxed);
         });
-        let start = SystemClock.tick();
-        assert_eq!(append_many(&mut appenders[0], 500, "while full"), 500);
-        assert!(start.elapsed() < Duration::from_secs(1), "a full disk slows requests");
-        disk.grow();
-        wait_for("space to be used", || disk.written_bytes() > SmallDisk::BYTES);
-        stop.store(true, Ordering::Relaxed);
+        log.close().unwrap();
+        assert_eq!(sequences(&events(&disk.path())), (1..=2000).collect::<Vec<_>>());
     });
-    log.close().unwrap();
-    assert_eq!(sequences(&events(&disk.path())), (1..=2000).collect::<Vec<_>>());
 }
 
 #[test]
 fn an_end_on_a_full_disk_says_what_is_missing() {
-    let disk = SmallDisk::mount();
-    let (log, mut appenders) = disk.open_log();
-    let resource = "r".repeat(800);
-    assert_eq!(append_many(&mut appenders[0], 1500, &resource), 1500);
-    let error = log.close().unwrap_err();
-    let EventLogError::Unwritten { events: missing } = error else { panic!("{error}") };
-    let written = events(&disk.path());
-    assert_eq!(u64::try_from(written.len()).unwrap() + missing, 1500);
-    // Nobody reads the ring any more.
-    assert_eq!(append_many(&mut appenders[0], 1, "late"), 0);
+    SmallDisk::with("an_end_on_a_full_disk_says_what_is_missing", |disk| {
+        let (log, mut appenders) = disk.open_log();
+        let resource = "r".repeat(800);
+        assert_eq!(append_many(&mut appenders[0], 1500, &resource), 1500);
+        let error = log.close().unwrap_err();
+        let EventLogError::Unwritten { events: missing } = error else { panic!("{error}") };
+        let written = events(&disk.path());
+        assert_eq!(u64::try_from(written.len()).unwrap() + missing, 1500);
+        // Nobody reads the ring any more.
+        assert_eq!(append_many(&mut appenders[0], 1, "late"), 0);
+    });
 }
 
 #[test]
@@ -379,19 +382,44 @@ fn reading_merges_instances_by_time_and_leaves_out_a_torn_end() {
     assert_eq!(LogReader::open(place.path(), Some(later)).unwrap().count(), 0);
 }
 
-/// A file system of its own that is soon full; unmounted in the end.
+/// A disk that is soon full: a small file system, or where mounting isn't allowed a limit of the
+/// process's files.
 struct SmallDisk {
     place: tempfile::TempDir,
+    kind: DiskKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DiskKind {
+    Limit,
+    Tmpfs,
 }
 
 impl SmallDisk {
     const BYTES: u64 = 1024 * 1024;
+    /// Set in a process whose files are limited.
+    const LIMITED: &str = "CROSSGATE_TEST_LIMITED";
 
-    fn mount() -> Self {
+    /// Runs a test on a small disk; `name` is the test's.
+    #[track_caller]
+    fn with(name: &str, test: impl FnOnce(&Self)) {
         let place = tempfile::tempdir().unwrap();
+        if std::env::var_os(Self::LIMITED).is_some() {
+            return test(&Self { place, kind: DiskKind::Limit });
+        }
         let options = format!("size={}", Self::BYTES);
-        run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"], place.path());
-        Self { place }
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(place.path());
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return test(&Self { place, kind: DiskKind::Tmpfs });
+        }
+        // The limit's signal has to be ignored before the process starts, so this is another one.
+        let script = "trap '' XFSZ; ulimit -S -f 2048; exec \"$0\" --exact \"$1\"";
+        let mut limited = Command::new("sh");
+        limited.args(["-c", script]).arg(std::env::current_exe().unwrap()).arg(name);
+        let output = limited.env(Self::LIMITED, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
     }
 
     fn path(&self) -> PathBuf {
@@ -402,14 +430,27 @@ impl SmallDisk {
         EventLog::open(&config(&self.path()), "small", 1).unwrap()
     }
 
+    /// Leaves no room at all.
     fn fill(&self) {
-        let filler = vec![0; usize::try_from(2 * Self::BYTES).unwrap()];
-        fs::create_dir_all(self.path()).unwrap();
-        fs::write(self.place.path().join("filler"), filler).unwrap_err();
+        match self.kind {
+            DiskKind::Limit => limit("0"),
+            DiskKind::Tmpfs => {
+                let filler = vec![0; usize::try_from(2 * Self::BYTES).unwrap()];
+                fs::write(self.place.path().join("filler"), filler).unwrap_err();
+            }
+        }
     }
 
+    /// Makes room.
     fn grow(&self) {
-        run("mount", &["-o", "remount,size=64m"], self.place.path());
+        match self.kind {
+            DiskKind::Limit => limit("unlimited"),
+            DiskKind::Tmpfs => {
+                let mut mount = Command::new("mount");
+                mount.args(["-o", "remount,size=64m"]).arg(self.place.path());
+                assert!(mount.status().unwrap().success());
+            }
+        }
     }
 
     fn written_bytes(&self) -> u64 {
@@ -419,13 +460,16 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.place.path()).status();
+        if self.kind == DiskKind::Tmpfs {
+            let _ = Command::new("umount").arg("-l").arg(self.place.path()).status();
+        }
     }
 }
 
+/// Sets the size up to which this process may write files.
 #[track_caller]
-fn run(command: &str, arguments: &[&str], place: &Path) {
-    let output = Command::new(command).args(arguments).arg(place).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "this test mounts a small disk, which takes root: {error}");
+fn limit(bytes: &str) {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg(format!("--pid={}", std::process::id())).arg(format!("--fsize={bytes}:"));
+    assert!(prlimit.status().unwrap().success());
 }

@@ -36,21 +36,57 @@ pub enum Format {
     Text,
 }
 
-/// Checks, writes the findings to standard output, and tells how it ended: 0 nothing to complain
-/// of, 1 errors (with `--strict` also warnings), 2 could not look.
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The configuration can be run, and nothing that was asked about is doubtful.
+    Passed,
+    /// There are errors, or warnings where those count.
+    Refused,
+}
+
+/// Why a check could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The configuration can't be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The findings can't be written.
+    #[error("can't write the findings: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Checks, with findings on standard output, and maps the end to an exit code: 0 passed, 1 refused,
+/// 2 could not check.
 pub fn run(args: &CheckArgs) -> ExitCode {
-    let findings = match inspect(config::load(&args.config)) {
-        Ok(findings) => findings,
-        Err(error) => return could_not(&error),
+    let checked = match args.format {
+        Format::Json => check(args, &mut io::stdout().lock()),
+        Format::Text => check(args, &mut anstream::stdout().lock()),
     };
-    let written = match args.format {
-        Format::Json => write_json(&mut io::stdout().lock(), args, &findings),
-        Format::Text => write_text(&mut anstream::stdout().lock(), args, &findings),
-    };
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => could_not(&error),
-        Ok(()) | Err(_) => ExitCode::from(u8::from(refused(args, &findings))),
+    match checked {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Err(error) => {
+            // Nothing is left to tell it to if this fails too.
+            let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {error}");
+            ExitCode::from(2)
+        }
     }
+}
+
+/// Checks and writes the findings, in text with terminal colours.
+///
+/// # Errors
+/// The configuration can't be read, or the findings can't be written.
+pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, CheckError> {
+    let findings = inspect(config::load(&args.config))?;
+    match args.format {
+        Format::Json => write_json(out, args, &findings)?,
+        Format::Text => write_text(out, args, &findings)?,
+    }
+    out.flush()?;
+    Ok(outcome(args, &findings))
 }
 
 fn inspect(loaded: Result<Config, ConfigError>) -> Result<Vec<Finding>, ConfigError> {
@@ -65,14 +101,12 @@ fn inspect(loaded: Result<Config, ConfigError>) -> Result<Vec<Finding>, ConfigEr
     }
 }
 
-fn refused(args: &CheckArgs, findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| args.strict || finding.severity == Severity::Error)
-}
-
-fn could_not(error: &dyn std::error::Error) -> ExitCode {
-    // Nothing is left to tell it to if this fails too.
-    let _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {error}");
-    ExitCode::from(2)
+fn outcome(args: &CheckArgs, findings: &[Finding]) -> Outcome {
+    if findings.iter().any(|finding| args.strict || finding.severity == Severity::Error) {
+        Outcome::Refused
+    } else {
+        Outcome::Passed
+    }
 }
 
 fn write_text(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io::Result<()> {
@@ -87,10 +121,12 @@ fn write_text(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io
         _ => format!("{number} {noun}s"),
     };
     let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
-    match (findings.is_empty(), refused(args, findings)) {
+    match (findings.is_empty(), outcome(args, findings)) {
         (true, _) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}"),
-        (false, false) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}, {warnings}"),
-        (false, true) => writeln!(out, "{ERROR}refused{ERROR:#}: {file}, {errors}, {warnings}"),
+        (false, Outcome::Passed) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}, {warnings}"),
+        (false, Outcome::Refused) => {
+            writeln!(out, "{ERROR}refused{ERROR:#}: {file}, {errors}, {warnings}")
+        }
     }
 }
 
@@ -123,7 +159,9 @@ fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
 
 /// A document's line without what a terminal would obey.
 fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    line.chars()
+        .map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 fn write_json(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io::Result<()> {

@@ -5,7 +5,6 @@
 //! is checked, besides the signature and the token's own times (at `--at`, else now, without
 //! leeway); `identity` is then what the claims of IBM Cloud IAM say, or null if they are not such.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,20 +12,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::clock::{SystemClock, UnixSeconds};
-use crate::iam::{Identity, IdentityKind};
 use crate::token::jwt::{Claims, Expected, Jws};
 use crate::token::{
     self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm,
     claims, jwks,
 };
 
+mod answer;
+mod lines;
+
+use answer::{Answer, Bad, Good};
+
 /// Arguments of `crossgate token verify`.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Default)]
 pub struct VerifyArgs {
     /// Check as the proxy with this configuration does [default: ./crossgate.yaml]
     #[arg(long, value_name = "FILE", conflicts_with = "jwks")]
@@ -61,6 +62,17 @@ pub struct VerifyArgs {
     /// With `--format jsonl`: the lines; `-` reads standard input
     #[arg(value_name = "INPUT")]
     pub input: Option<PathBuf>,
+}
+
+/// The token is a secret and stays out.
+impl std::fmt::Debug for VerifyArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyArgs")
+            .field("config", &self.config)
+            .field("jwks", &self.jwks)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is read and written.
@@ -100,7 +112,7 @@ pub fn verify(
 ) -> ExitCode {
     let now = args.at.map_or_else(|| SystemClock.now().seconds(), UnixSeconds);
     let answered = match (args.format, &args.jwks) {
-        (Format::Jsonl, _) => verify_lines(args, now, streams),
+        (Format::Jsonl, _) => lines::verify_lines(args, now, streams),
         (Format::Json, Some(_)) => verify_with_keys(args, now, streams),
         (Format::Json, None) if args.signature_only => {
             Err(usage("`--signature-only` needs `--jwks`"))
@@ -152,18 +164,29 @@ fn verify_with_issuers(
             return Err(CannotRun(format!("the configuration has no issuer `{wanted}`")));
         }
     }
-    for spec in &mut issuers {
-        if let Some(audience) = &args.audience {
-            spec.audiences = vec![audience.as_str().into()];
-        }
-        if !algorithms.is_empty() {
+    if !algorithms.is_empty() {
+        for spec in &mut issuers {
             spec.algorithms.retain(|algorithm| algorithms.contains(algorithm));
         }
     }
     let key_sets = load_keys(&token, issuers)?;
-    let answer = token::verify(&token, &key_sets, now)
-        .and_then(|identity| Good::new(&token, Check::Claims, Some(identity)));
+    let answer = token::verify(&token, &key_sets, now).and_then(|identity| {
+        require_audience(&token, args.audience.as_deref(), now)?;
+        Good::new(&token, Check::Claims, Some(identity))
+    });
     answer_one(answer.map_err(Bad::from), streams.output)
+}
+
+/// Checks an audience that is asked for besides those of the configuration.
+fn require_audience(
+    token: &str,
+    audience: Option<&str>,
+    now: UnixSeconds,
+) -> Result<(), TokenError> {
+    let audiences: Vec<Box<str>> = audience.into_iter().map(Into::into).collect();
+    // The times were checked with the issuer's own leeway.
+    let expected = Expected { issuer: None, audiences: &audiences, leeway: Duration::MAX };
+    Claims::check(Jws::parse(token)?.claims()?, expected, now).map(|_| ())
 }
 
 /// The key sets with the keys of the issuer that the token names: the others are not needed.
@@ -211,134 +234,6 @@ fn verify_with_keys(
     }
 }
 
-/// Answers one line after the other.
-fn verify_lines(
-    args: &VerifyArgs,
-    now: UnixSeconds,
-    streams: &mut Streams<'_>,
-) -> Result<Outcome, CannotRun> {
-    let broken = |error: io::Error| CannotRun(error.to_string());
-    let mut file;
-    let input: &mut dyn BufRead = match args.input.as_deref() {
-        Some(path) if path != Path::new("-") => {
-            let opened = std::fs::File::open(path)
-                .map_err(|error| CannotRun(format!("`{}`: {error}", path.display())))?;
-            file = io::BufReader::new(opened);
-            &mut file
-        }
-        Some(_) => streams.input,
-        None => return Err(usage("`--format jsonl` needs a file, or `-` for standard input")),
-    };
-    let mut outcome = Outcome::Good;
-    let mut line = Vec::new();
-    while read_line(input, &mut line).map_err(broken)? {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let answer = answer_line(&line, args, now).unwrap_or_else(|(id, detail)| {
-            outcome = Outcome::Bad;
-            Answer { id: Some(id), ..Answer::of(Err(Bad { error: "unreadable_line", detail })) }
-        });
-        write_json(&answer, streams.output)?;
-    }
-    Ok(outcome)
-}
-
-/// Reads a line, at most [`LINE_BYTES_MAX`] of it; what is longer can't be JSON any more.
-fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
-    let read = (&mut *input).take(limit).read_until(b'\n', line)?;
-    if read == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
-        let mut rest = Vec::new();
-        loop {
-            rest.clear();
-            let read = (&mut *input).take(limit).read_until(b'\n', &mut rest)?;
-            if read == 0 || rest.last() == Some(&b'\n') {
-                break;
-            }
-        }
-    }
-    Ok(read != 0)
-}
-
-/// One line of input. Other members are left unread: test vectors bring comments.
-#[derive(Deserialize)]
-struct Line<'l> {
-    #[serde(default)]
-    id: Value,
-    #[serde(borrow)]
-    jwks: &'l RawValue,
-    #[serde(borrow)]
-    token: Cow<'l, str>,
-    issuer: Option<String>,
-    audience: Option<String>,
-    algorithms: Option<Algorithms>,
-    at: Option<u64>,
-    signature_only: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Algorithms {
-    List(Vec<String>),
-    Text(String),
-}
-
-type Unreadable = (Value, String);
-
-fn answer_line<'a>(
-    line: &[u8],
-    args: &VerifyArgs,
-    now: UnixSeconds,
-) -> Result<Answer<'a>, Unreadable> {
-    let parsed: Line<'_> = serde_json::from_slice(line).map_err(|error| {
-        let id = serde_json::from_slice::<Map<String, Value>>(line)
-            .ok()
-            .and_then(|mut members| members.remove("id"));
-        (id.unwrap_or_default(), unreadable(&error))
-    })?;
-    let algorithms = match parsed.algorithms {
-        None => parse_algorithms(&args.algorithms),
-        Some(Algorithms::List(names)) => parse_algorithms(&names),
-        Some(Algorithms::Text(names)) => {
-            parse_algorithms(&names.split(',').map(str::to_owned).collect::<Vec<_>>())
-        }
-    };
-    let algorithms = algorithms.map_err(|CannotRun(why)| (parsed.id.clone(), why))?;
-    let check = if parsed.signature_only.unwrap_or(args.signature_only) {
-        Check::Signature
-    } else {
-        Check::Claims
-    };
-    let question = Question {
-        token: &parsed.token,
-        issuer: parsed.issuer.as_deref().or(args.issuer.as_deref()),
-        audience: parsed.audience.as_deref().or(args.audience.as_deref()),
-        algorithms,
-        check,
-        now: parsed.at.map_or(now, UnixSeconds),
-    };
-    let document = match serde_json::from_str::<String>(parsed.jwks.get()) {
-        Ok(text) => Cow::Owned(text),
-        Err(_) => Cow::Borrowed(parsed.jwks.get()),
-    };
-    let answer = KeySet::parse(document.as_bytes())
-        .map_err(Bad::from)
-        .and_then(|keys| question.answer(&keys).map_err(Bad::from));
-    Ok(Answer { id: Some(parsed.id), ..Answer::of(answer) })
-}
-
-/// What is wrong with a line, without its content: that may be a token.
-fn unreadable(error: &serde_json::Error) -> String {
-    let kind = match error.classify() {
-        serde_json::error::Category::Data => "a member is missing, unknown or of another type",
-        serde_json::error::Category::Eof => "the JSON ends too early",
-        serde_json::error::Category::Io | serde_json::error::Category::Syntax => "this is no JSON",
-    };
-    format!("{kind}, at column {}", error.column())
-}
-
 /// How much of a token is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
@@ -382,129 +277,13 @@ impl Question<'_> {
     }
 }
 
-/// What is said of a good token.
-struct Good {
-    header: Map<String, Value>,
-    claims: Option<Map<String, Value>>,
-    identity: Option<Identity>,
-}
-
-impl Good {
-    fn new(token: &str, check: Check, identity: Option<Identity>) -> Result<Self, TokenError> {
-        let jws = Jws::parse(token)?;
-        let claims = match check {
-            Check::Claims => Some(jws.claims()?),
-            Check::Signature => None,
-        };
-        Ok(Self { header: jws.header, claims, identity })
-    }
-}
-
-/// What is said of a bad one.
-struct Bad {
-    error: &'static str,
-    detail: String,
-}
-
-impl From<TokenError> for Bad {
-    fn from(error: TokenError) -> Self {
-        Self { error: error.code(), detail: error.to_string() }
-    }
-}
-
-impl From<KeySetError> for Bad {
-    fn from(error: KeySetError) -> Self {
-        Self { error: "unusable_keys", detail: error.to_string() }
-    }
-}
-
-/// The answer as it is written.
-#[derive(Default, Serialize)]
-struct Answer<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Value>,
-    valid: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    claims: Option<Option<Map<String, Value>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    identity: Option<Option<IdentityWire>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-impl Answer<'_> {
-    fn of(answer: Result<Good, Bad>) -> Self {
-        match answer {
-            Ok(Good { header, claims, identity }) => Self {
-                valid: true,
-                header: Some(header),
-                claims: Some(claims),
-                identity: Some(identity.map(IdentityWire::from)),
-                ..Self::default()
-            },
-            Err(Bad { error, detail }) => {
-                Self { error: Some(error), detail: Some(detail), ..Self::default() }
-            }
-        }
-    }
-}
-
-/// An identity as it is written.
-#[derive(Serialize)]
-struct IdentityWire {
-    account: Option<String>,
-    identity_type: &'static str,
-    kind: &'static str,
-    principal: Box<str>,
-    id: Box<str>,
-    name: Box<str>,
-    authn_id: Box<str>,
-    authn_name: Box<str>,
-    issuer: Box<str>,
-    subject: Box<str>,
-    session_tags: std::collections::BTreeMap<Box<str>, Box<str>>,
-    mfa: Option<bool>,
-    authenticated_at: Option<u64>,
-    not_before: Option<u64>,
-    expires_at: u64,
-}
-
-impl From<Identity> for IdentityWire {
-    fn from(identity: Identity) -> Self {
-        Self {
-            account: identity.account.map(|account| account.to_string()),
-            identity_type: identity.identity_type.as_str(),
-            kind: match identity.kind {
-                IdentityKind::Login => "login",
-                IdentityKind::Profile => "profile",
-            },
-            principal: identity.principal,
-            id: identity.id,
-            name: identity.name,
-            authn_id: identity.authn_id,
-            authn_name: identity.authn_name,
-            issuer: identity.issuer,
-            subject: identity.subject,
-            session_tags: identity.session_tags,
-            mfa: identity.mfa,
-            authenticated_at: identity.authenticated_at.map(|time| time.0),
-            not_before: identity.not_before.map(|time| time.0),
-            expires_at: identity.expires_at.0,
-        }
-    }
-}
-
 fn answer_one(answer: Result<Good, Bad>, output: &mut dyn Write) -> Result<Outcome, CannotRun> {
     let outcome = if answer.is_ok() { Outcome::Good } else { Outcome::Bad };
     write_json(&Answer::of(answer), output)?;
     Ok(outcome)
 }
 
-fn write_json(answer: &Answer<'_>, output: &mut dyn Write) -> Result<(), CannotRun> {
+fn write_json(answer: &Answer, output: &mut dyn Write) -> Result<(), CannotRun> {
     let broken = |error: io::Error| CannotRun(error.to_string());
     let mut text = serde_json::to_vec(answer).map_err(|error| CannotRun(error.to_string()))?;
     text.push(b'\n');
@@ -534,7 +313,7 @@ fn read_token(args: &VerifyArgs, input: &mut dyn BufRead) -> Result<String, Cann
 
 fn read_text(source: &mut (impl Read + ?Sized)) -> io::Result<String> {
     let mut bytes = Vec::new();
-    let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    let limit = u64::try_from(INPUT_BYTES_MAX).unwrap_or(u64::MAX);
     source.take(limit).read_to_end(&mut bytes)?;
     // What is no text is no token either, and will be told so.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -551,8 +330,9 @@ fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, CannotRun> {
 
 const DEFAULT_CONFIG: &str = "./crossgate.yaml";
 
-/// A line holds a key set of 1 MiB at most, perhaps as a text with escapes, and a token.
-const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most that is read of a line or a token's file: a line holds a key set of 1 MiB at most,
+/// perhaps as a text with escapes, and a token.
+const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -99,7 +99,10 @@ impl Diagnostic for Finding {
         let bytes_of =
             |text: &str, chars: usize| text.chars().take(chars).map(char::len_utf8).sum::<usize>();
         let start = bytes_of(&self.line_text, self.at.column.saturating_sub(1));
-        let end = bytes_of(&self.line_text, (self.at.column - 1).saturating_add(self.at.width));
+        let end = bytes_of(
+            &self.line_text,
+            self.at.column.saturating_sub(1).saturating_add(self.at.width),
+        );
         let span = SourceSpan::from((start, end - start));
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
     }
@@ -121,17 +124,17 @@ impl Findings {
 
     /// Adds an error.
     pub fn error(&mut self, at: Span, message: impl Into<String>) {
-        self.push(Severity::Error, at, message.into(), None);
+        self.push(Severity::Error, at, &message.into(), None);
     }
 
     /// Adds an error and what to do about it.
     pub fn error_hint(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.push(Severity::Error, at, message.into(), Some(hint.into()));
+        self.push(Severity::Error, at, &message.into(), Some(&hint.into()));
     }
 
     /// Adds a warning and what to do about it.
     pub fn warn(&mut self, at: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.push(Severity::Warning, at, message.into(), Some(hint.into()));
+        self.push(Severity::Warning, at, &message.into(), Some(&hint.into()));
     }
 
     /// Whether the document is refused.
@@ -145,7 +148,7 @@ impl Findings {
         self.list
     }
 
-    fn push(&mut self, severity: Severity, at: Span, message: String, hint: Option<String>) {
+    fn push(&mut self, severity: Severity, at: Span, message: &str, hint: Option<&str>) {
         // Nobody reads more. Each severity has its own count: warnings never hide an error.
         let same = self.list.iter().filter(|finding| finding.severity == severity).count();
         if same >= FINDINGS_MAX {
@@ -156,11 +159,16 @@ impl Findings {
             severity,
             file: Arc::clone(&self.file),
             at,
-            message,
-            hint,
+            message: plain(message),
+            hint: hint.map(plain),
             line_text: line_text.chars().take(LINE_CHARS_MAX).collect(),
         });
     }
+}
+
+/// A message without what a terminal would obey and what would look like another line of a log.
+fn plain(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The nearest of some words, if it is near enough to be what was meant.

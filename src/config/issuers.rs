@@ -12,7 +12,7 @@ use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
 use crate::iam::IdentityType;
 use crate::token::{
-    Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, PointerMapping,
+    Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, KeySet, PointerMapping,
 };
 
 pub(super) const ISSUER_KEYS: &[&str] =
@@ -169,7 +169,13 @@ fn read_location(
             Some(JwksLocation::Url(url))
         }
         (None, Some(node), false) => {
-            reader.readable_file(node, "file").map(|(path, _)| JwksLocation::File(path))
+            let (path, content) = reader.readable_file(node, "file")?;
+            if let Err(error) = KeySet::parse(&content) {
+                let message = format!("`file` `{}`: {error}", node.written());
+                reader.findings.error_hint(node.at, message, "like `{\"keys\": [ … ]}` (RFC 7517)");
+                return None;
+            }
+            Some(JwksLocation::File(path))
         }
         (None, None, true) => {
             if let Some((issuer, node)) = issuer {

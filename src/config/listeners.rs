@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::finding::Span;
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
-use crate::listener::{ListenerSpec, TlsFiles};
+use crate::listener::{ListenerSpec, TlsError, TlsFiles, server_config};
 
 /// The socket for health, metrics and settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,20 @@ fn read_tls(reader: &mut Reader<'_>, node: &Node) -> Option<TlsFiles> {
         None => None,
         Some(node) => Some(read_certificates(reader, node, "client_ca")?),
     };
-    Some(TlsFiles { certificate: certificate?, key: key?, client_ca })
+    let files = TlsFiles { certificate: certificate?, key: key?, client_ca };
+    // Each file is sound alone; the server's own reading tells whether they fit together.
+    let reason = match server_config(&files) {
+        Ok(_) => return Some(files),
+        Err(TlsError::Unfit { source, .. }) => {
+            format!("`certificate` and `key` do not fit: {source}")
+        }
+        Err(TlsError::ClientAuthority { reason, .. }) => {
+            format!("`client_ca` is no authority of clients: {reason}")
+        }
+        Err(TlsError::File { what, .. }) => format!("the {what} can't be read any more"),
+    };
+    reader.findings.error(node.at, reason);
+    None
 }
 
 fn read_certificates(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<PathBuf> {

@@ -149,11 +149,7 @@ pub fn read(text: &str, nodes_max: usize, findings: &mut Findings) -> Option<Nod
         Err(error) => {
             let inner = error.without_snippet();
             let at = inner.location().map_or(Span::START, span);
-            let message: String = DefaultMessageFormatter
-                .format_message(inner)
-                .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect();
+            let message = DefaultMessageFormatter.format_message(inner);
             let line = text.lines().nth(at.line - 1).unwrap_or_default();
             let message = match inner {
                 serde_saphyr::Error::MultipleDocuments { .. } => "a second document".to_owned(),

@@ -44,6 +44,18 @@ impl<'n> Table<'n> {
         self.get(key).map_or(self.at, |node| node.at)
     }
 
+    /// A message with this mapping's texts as they are written, where the environment filled them.
+    pub(super) fn as_written(&self, message: &str) -> String {
+        self.entries.iter().fold(message.to_owned(), |message, entry| match &entry.node.value {
+            Value::Scalar(scalar)
+                if scalar.kind == ScalarKind::Environment && !scalar.text.is_empty() =>
+            {
+                message.replace(&scalar.text, &scalar.written)
+            }
+            Value::Scalar(_) | Value::Null | Value::List(_) | Value::Table(_) => message,
+        })
+    }
+
     fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }

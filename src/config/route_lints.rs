@@ -5,7 +5,8 @@
 use http::Method;
 
 use crate::config::finding::Findings;
-use crate::config::routes::RouteSpans;
+use crate::config::node::Node;
+use crate::config::reader::Table;
 use crate::route::RouteSpec;
 
 /// How one path template relates to another.
@@ -20,42 +21,75 @@ enum Relation {
 }
 
 /// Looks at each pair of routes whose paths overlap.
-pub(super) fn check(findings: &mut Findings, specs: &[RouteSpec], spans: &[RouteSpans]) {
+pub(super) fn check(findings: &mut Findings, specs: &[RouteSpec], places: &[Table<'_>]) {
     // The pairs grow with the square; a configuration by hand stays far below.
-    let routes = || specs.iter().zip(spans).take(ROUTES_MAX);
-    for (index, (route, at)) in routes().enumerate() {
-        for (other_index, (other, other_at)) in routes().enumerate() {
-            if index == other_index || relation(&route.path, &other.path) == Relation::Apart {
-                continue;
-            }
-            if route.question.is_none() && other.question.is_some() && methods_meet(route, other) {
+    let specs = specs.get(..ROUTES_MAX).unwrap_or(specs);
+    for (route, place) in specs.iter().zip(places) {
+        for (other, other_place) in specs.iter().zip(places) {
+            let meets = methods_meet(route, other) && overlaps(&route.path, &other.path);
+            if meets && route.question.is_none() && other.question.is_some() {
+                let (path, other_path) = (written(place), written(other_place));
                 findings.warn(
-                    at.path,
-                    format!(
-                        "public route `{}` overlaps the protected `{}`",
-                        route.path, other.path
-                    ),
-                    overlap_hint(route, other, other_at.path.line),
-                );
-            }
-            if relation(&route.path, &other.path) == Relation::Within
-                && route.path != other.path
-                && let Some(method) = method_lost(route, other)
-            {
-                findings.warn(
-                    other_at.path,
-                    format!(
-                        "route `{}` is shadowed by `{}`, which does not take `{method}`",
-                        other.path, route.path
-                    ),
-                    format!(
-                        "`{method}` on paths of line {} is answered 404: list it there if it is meant",
-                        at.path.line
-                    ),
+                    place.value_at("path"),
+                    format!("public route `{path}` overlaps the protected `{other_path}`"),
+                    overlap_hint(route, other, other_place.at.line),
                 );
             }
         }
+        if let Some((narrow, method)) = shadow(specs, places, route) {
+            findings.warn(
+                place.value_at("path"),
+                format!(
+                    "route `{}` is shadowed by `{}`, which does not take `{method}`",
+                    written(place),
+                    written(narrow)
+                ),
+                format!(
+                    "`{method}` on paths of line {} is answered 404: list it there if it is meant",
+                    narrow.at.line
+                ),
+            );
+        }
     }
+}
+
+/// A route that takes paths of a wider one and leaves a method of it without an answer.
+fn shadow<'s, 'n>(
+    specs: &[RouteSpec],
+    places: &'s [Table<'n>],
+    wide: &RouteSpec,
+) -> Option<(&'s Table<'n>, Method)> {
+    specs.iter().zip(places).find_map(|(narrow, place)| {
+        if !is_narrower(&narrow.path, &wide.path) {
+            return None;
+        }
+        // Routes may share a path, apart by their methods; together they take what they take.
+        let mut same = specs.iter().filter(|it| is_same(&it.path, &narrow.path));
+        let taken: Option<Vec<&Method>> = same.try_fold(Vec::new(), |mut taken, it| {
+            taken.extend(&it.methods);
+            (!it.methods.is_empty()).then_some(taken)
+        });
+        // A wide route of all methods is a fall-back; that it ends where others begin is its use.
+        let lost =
+            wide.methods.iter().find(|it| taken.as_ref().is_some_and(|all| !all.contains(it)));
+        lost.map(|method| (place, method.clone()))
+    })
+}
+
+fn written<'n>(place: &Table<'n>) -> &'n str {
+    place.get("path").map(Node::written).unwrap_or_default()
+}
+
+pub(super) fn is_same(a: &str, b: &str) -> bool {
+    relation(a, b) == Relation::Within && relation(b, a) == Relation::Within
+}
+
+fn is_narrower(a: &str, b: &str) -> bool {
+    relation(a, b) == Relation::Within && relation(b, a) != Relation::Within
+}
+
+fn overlaps(a: &str, b: &str) -> bool {
+    relation(a, b) != Relation::Apart
 }
 
 fn overlap_hint(public: &RouteSpec, protected: &RouteSpec, protected_line: usize) -> String {
@@ -75,15 +109,6 @@ fn methods_meet(a: &RouteSpec, b: &RouteSpec) -> bool {
     a.methods.is_empty()
         || b.methods.is_empty()
         || a.methods.iter().any(|method| b.methods.contains(method))
-}
-
-/// A method that the wider route takes and the narrower one, which has its paths, does not.
-fn method_lost<'a>(narrow: &RouteSpec, wide: &'a RouteSpec) -> Option<&'a Method> {
-    if narrow.methods.is_empty() {
-        return None;
-    }
-    // A wide route of all methods is a fall-back; that it ends where others begin is its purpose.
-    wide.methods.iter().find(|method| !narrow.methods.contains(method))
 }
 
 fn relation(a: &str, b: &str) -> Relation {
@@ -108,8 +133,9 @@ fn relation(a: &str, b: &str) -> Relation {
     }
 }
 
+/// A segment that is partly a parameter counts as one: rather a warning too many.
 fn is_parameter(segment: &str) -> bool {
-    segment.starts_with('{') && segment.ends_with('}')
+    segment.contains('{')
 }
 
 fn is_catch_all(segment: &str) -> bool {

@@ -9,7 +9,7 @@ use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
 use crate::config::route_lints;
 use crate::config::upstreams::Upstreams;
-use crate::route::{QuestionSpec, RouteField, RouteSpec, RouteTable};
+use crate::route::{QuestionSpec, RouteError, RouteField, RouteSpec, RouteTable};
 
 pub(super) const ROUTE_KEYS: &[&str] =
     &["path", "methods", "action", "resource", "key_action", "owner", "upstream", "public"];
@@ -23,23 +23,13 @@ pub(super) struct Routes {
     pub(super) table: Arc<RouteTable>,
 }
 
-/// Where a route's fields are; what it does not have is at the route.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RouteSpans {
-    pub(super) path: Span,
-    methods: Span,
-    action: Span,
-    resource: Span,
-    owner: Span,
-}
-
 /// Reads and compiles `routes`.
 pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>, upstreams: &mut Upstreams) -> Routes {
     let nodes = root.get("routes").and_then(|node| reader.list(node, "routes")).unwrap_or_default();
-    let (specs, spans): (Vec<RouteSpec>, Vec<RouteSpans>) =
+    let (specs, places): (Vec<RouteSpec>, Vec<Table<'_>>) =
         nodes.iter().filter_map(|node| read_route(reader, node, upstreams)).unzip();
-    if root.get("routes").is_none_or(|node| matches!(&node.value, Value::List(it) if it.is_empty()))
-    {
+    let is_empty = |node: &Node| matches!(&node.value, Value::List(nodes) if nodes.is_empty());
+    if root.get("routes").is_none_or(is_empty) {
         reader.findings.warn(
             root.key_at("routes"),
             "no `routes`: every request is answered 404",
@@ -50,43 +40,52 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>, upstreams: &mut Ups
         Ok(table) => Arc::new(table),
         Err(errors) => {
             for error in errors {
-                let at = spans.get(error.route).map_or(root.at, |spans| spans.of(error.field));
-                reader.findings.error(at, error.message);
+                refuse(reader, &specs, &places, error);
             }
             Arc::default()
         }
     };
-    route_lints::check(&mut reader.findings, &specs, &spans);
+    route_lints::check(&mut reader.findings, &specs, &places);
     Routes { specs, table }
 }
 
-impl RouteSpans {
-    fn new(table: Table<'_>) -> Self {
-        Self {
-            path: table.value_at("path"),
-            methods: table.value_at("methods"),
-            action: table.value_at("action"),
-            resource: table.value_at("resource"),
-            owner: table.value_at("owner"),
+fn refuse(reader: &mut Reader<'_>, specs: &[RouteSpec], places: &[Table<'_>], error: RouteError) {
+    let Some((place, spec)) = places.get(error.route).zip(specs.get(error.route)) else {
+        return reader.findings.error(Span::START, error.message);
+    };
+    let key = match key_of(error.field) {
+        // A route that takes all methods does not say so.
+        "methods" if place.get("methods").is_none() => "path",
+        key => key,
+    };
+    // The compiler sees what the environment holds; messages must not.
+    let message = places.iter().fold(error.message, |message, it| it.as_written(&message));
+    let mut before = specs.iter().zip(places).take(error.route);
+    let other = before.find(|(other, _)| route_lints::is_same(&other.path, &spec.path));
+    match (error.field, other) {
+        (RouteField::Methods, Some((_, other))) => {
+            let hint = format!("it is at line {}", other.at.line);
+            reader.findings.error_hint(place.value_at(key), message, hint);
         }
-    }
-
-    fn of(&self, field: RouteField) -> Span {
-        match field {
-            RouteField::Path => self.path,
-            RouteField::Methods => self.methods,
-            RouteField::Action => self.action,
-            RouteField::Resource => self.resource,
-            RouteField::Owner => self.owner,
-        }
+        (_, _) => reader.findings.error(place.value_at(key), message),
     }
 }
 
-fn read_route(
+fn key_of(field: RouteField) -> &'static str {
+    match field {
+        RouteField::Path => "path",
+        RouteField::Methods => "methods",
+        RouteField::Action => "action",
+        RouteField::Resource => "resource",
+        RouteField::Owner => "owner",
+    }
+}
+
+fn read_route<'n>(
     reader: &mut Reader<'_>,
-    node: &Node,
+    node: &'n Node,
     upstreams: &mut Upstreams,
-) -> Option<(RouteSpec, RouteSpans)> {
+) -> Option<(RouteSpec, Table<'n>)> {
     let table = reader.table(node, "routes", ROUTE_KEYS)?;
     let path = reader
         .require(table, "path", "like `path: /v1/{account}/orders`")
@@ -109,7 +108,7 @@ fn read_route(
         .and_then(|node| upstreams.find(reader, node));
     let spec =
         RouteSpec { path: path?, methods: methods?, question: question?, upstream: upstream? };
-    Some((spec, RouteSpans::new(table)))
+    Some((spec, table))
 }
 
 fn check_public(reader: &mut Reader<'_>, table: Table<'_>) {

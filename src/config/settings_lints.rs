@@ -3,7 +3,6 @@
 //! Flows in: `settings.yaml` and what the event log holds. Flows out: findings. Decides nothing.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use crate::config::Config;
 use crate::config::finding::{Finding, Findings, Span};
@@ -27,10 +26,9 @@ pub fn check(config: &Config) -> Vec<Finding> {
         }
     };
     let mut findings = Findings::new(file, &text);
-    refuse(&text, &mut findings);
-    if findings.has_errors() {
+    let Some(index) = parse(&text, &mut findings) else {
         return findings.into_sorted();
-    }
+    };
     if TEXT_BYTES_MAX < text.len() {
         findings.warn(
             Span::START,
@@ -39,13 +37,18 @@ pub fn check(config: &Config) -> Vec<Finding> {
         );
         return findings.into_sorted();
     }
-    lint(&text, file, &|| Observed::scan(&config.events.directory), findings)
+    // The settings' own reader took the text, so what this one says of it is of no use.
+    if let Some(document) = node::read(&text, NODES_MAX, &mut Findings::new(file, &text)) {
+        lint(&document, &index, &|| Observed::scan(&config.events.directory), &mut findings);
+    }
+    findings.into_sorted()
 }
 
 /// What the settings' own reader says.
-fn refuse(text: &str, findings: &mut Findings) {
-    let Err(error) = crate::settings::parse(text) else {
-        return;
+fn parse(text: &str, findings: &mut Findings) -> Option<SettingsIndex> {
+    let error = match crate::settings::parse(text) {
+        Ok(index) => return Some(index),
+        Err(error) => error,
     };
     let position = &error.position;
     let width = position.span.len().max(1);
@@ -54,43 +57,33 @@ fn refuse(text: &str, findings: &mut Findings) {
         Some((message, hint)) => findings.error_hint(at, message, hint),
         None => findings.error(at, error.reason),
     }
+    None
 }
 
 /// What is doubtful in settings that can be read. The log is read only if a setting asks for it.
 fn lint(
-    text: &str,
-    file: &Path,
+    document: &Node,
+    index: &SettingsIndex,
     observed: &dyn Fn() -> Observed,
-    mut findings: Findings,
-) -> Vec<Finding> {
-    // The settings' own reader took them, so these findings are of no use.
-    let mut ignored = Findings::new(file, text);
-    let document = node::read(text, NODES_MAX, &mut ignored);
-    if let (Some(document), Ok(index)) = (document, crate::settings::parse(text)) {
-        let limited = index
-            .iter()
-            .filter(|(_, setting)| is_limited(setting))
-            .map(|(account, _)| account)
-            .collect::<BTreeSet<_>>();
-        let observed = if limited.is_empty() { Observed::default() } else { observed() };
-        lint_default(&document, &index, &mut findings);
-        for entry in document.get("accounts").map(Node::as_table).unwrap_or_default() {
-            let Ok(account) = AccountId::parse(&entry.key) else {
-                continue;
-            };
-            let Some(setting) = index.listed(account) else {
-                continue;
-            };
-            let lints = AccountLints { account, entry, setting };
-            lints.own_account(&mut findings);
-            lints.no_effect(&mut findings);
-            lints.equal_candidate(&mut findings);
-            if limited.contains(&account) {
-                lints.never_observed(&observed, &mut findings);
-            }
+    findings: &mut Findings,
+) {
+    let limited: BTreeSet<AccountId> =
+        index.iter().filter(|(_, it)| is_limited(it)).map(|(account, _)| account).collect();
+    let observed = if limited.is_empty() { Observed::default() } else { observed() };
+    lint_default(document, index, findings);
+    for entry in document.get("accounts").map(Node::as_table).unwrap_or_default() {
+        let account = AccountId::parse(&entry.key).ok();
+        let Some((account, setting)) = account.and_then(|it| Some((it, index.listed(it)?))) else {
+            continue;
+        };
+        let lints = AccountLints { account, entry, setting };
+        lints.own_account(findings);
+        lints.no_effect(findings);
+        lints.equal_candidate(findings);
+        if limited.contains(&account) {
+            lints.never_observed(&observed, findings);
         }
     }
-    findings.into_sorted()
 }
 
 fn lint_default(document: &Node, index: &SettingsIndex, findings: &mut Findings) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::config::SECOND;
-use crate::config::finding::{Span, meant};
+use crate::config::finding::{Span, meant, nearest};
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
 use crate::route::Upstream;
@@ -63,8 +63,11 @@ impl Upstreams {
         reader.findings.error_hint(
             node.at,
             format!("unknown upstream `{}`", node.written()),
-            meant(&name, names),
+            meant(&name, names.iter().copied()),
         );
+        // That nobody names the one that was meant would be told for nothing.
+        let near = nearest(&name, names).map(Into::into);
+        self.named.extend(near);
         None
     }
 

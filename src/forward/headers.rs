@@ -329,3 +329,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// More hops than any sane deployment has.
 const HOPS_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -170,7 +170,9 @@ impl Entry {
 /// Tokens are secrets, so the contents stay out.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("tokens", &self.tokens.entry_count()).finish()
+        f.debug_struct("Verifier")
+            .field("tokens", &self.tokens.entry_count())
+            .finish_non_exhaustive()
     }
 }
 

@@ -343,10 +343,10 @@ const FIRST_LOAD_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// With keys in force there is time.
 const RETRY: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// Keeps what is computed from a configured delay in range.
-const DELAY_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const DELAY_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// How often the age of keys is told.
 const AGE_INTERVAL: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::token::{Algorithm, TokenError, json, roca};
 /// The usable keys of one issuer; never empty.
 #[derive(Debug)]
 pub struct KeySet {
-    /// In the order of `kid`, then of the key itself: equal sets have equal vectors.
+    /// In the order of `kid`, none last, then of the key itself: equal sets have equal vectors.
     keys: Vec<Key>,
     skipped: Vec<SkippedKey>,
 }
@@ -117,7 +117,10 @@ impl KeySet {
                 Err(reason) => set.skipped.push(SkippedKey { index, reason }),
             }
         }
-        set.keys.sort_by(|a, b| a.identity().cmp(&b.identity()));
+        // Named keys first: they are tried first too.
+        let order = |key: &Key| key.kid.is_none();
+        set.keys
+            .sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.identity().cmp(&b.identity())));
         match (set.keys.first(), set.skipped.first()) {
             (Some(_), _) => Ok(set),
             (None, Some(SkippedKey { reason, .. })) => {
@@ -260,7 +263,12 @@ fn own_algorithms(
     let Some(own) = jwk.get("alg") else {
         return Ok(possible.to_vec());
     };
-    let own = own.as_str().and_then(|name| name.parse().ok()).ok_or(SkipReason::Algorithm)?;
+    let own = match own.as_str() {
+        // A common slip for ES512, whose curve has 521 bits; the curve still decides.
+        Some("ES521") => Algorithm::Es512,
+        Some(name) => name.parse().map_err(|_| SkipReason::Algorithm)?,
+        None => return Err(SkipReason::Algorithm),
+    };
     if possible.contains(&own) { Ok(vec![own]) } else { Err(SkipReason::Algorithm) }
 }
 
@@ -284,6 +292,10 @@ fn rsa(jwk: &Map<String, Value>) -> Result<Parsed, SkipReason> {
     let is_odd = |number: &[u8]| number.last().is_some_and(|low| low & 1 == 1);
     if !is_odd(n) || !is_odd(e) || e == [1] || roca::is_fingerprinted(n) {
         return Err(SkipReason::Weak);
+    }
+    // A longer exponent makes every check slower, and the library refuses it then.
+    if RSA_EXPONENT_BYTES_MAX < e.len() {
+        return Err(SkipReason::Encoding);
     }
     let components = RsaPublicKeyComponents { n, e };
     let verifiers = algorithms
@@ -360,6 +372,9 @@ const TRIES_MAX: usize = 8;
 
 const RSA_BITS_MIN: usize = 2048;
 const RSA_BITS_MAX: usize = 8192;
+
+/// 65537 has three.
+const RSA_EXPONENT_BYTES_MAX: usize = 4;
 
 const RSA_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Rs256,

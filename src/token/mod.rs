@@ -22,7 +22,7 @@ mod roca;
 
 #[cfg(test)]
 #[path = "../../tests/token_mint/mod.rs"]
-mod token_mint;
+pub(crate) mod token_mint;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use cache::{Verifier, WorkerVerifier};
@@ -69,7 +69,7 @@ pub enum JwksLocation {
     File(std::path::PathBuf),
     /// A URL; https, or http where the configuration allows it.
     Url(Box<str>),
-    /// OpenID Connect discovery at `<issuer>/.well-known/openid-configuration`.
+    /// `OpenID` Connect discovery at `<issuer>/.well-known/openid-configuration`.
     Discovery {
         /// Whether http to other than loopback is allowed.
         allow_http: bool,

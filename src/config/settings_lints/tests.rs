@@ -1,19 +1,20 @@
+use std::path::Path;
+
 use super::*;
 
 #[track_caller]
 fn check(text: &str, expect: &[&str]) {
     let file = Path::new("settings.yaml");
     let mut findings = Findings::new(file, text);
-    refuse(text, &mut findings);
     let observed = || Observed {
         owners: BTreeSet::from([AccountId::parse("seen").unwrap()]),
         extent: Extent::All,
     };
-    let list = if findings.has_errors() {
-        findings.into_sorted()
-    } else {
-        lint(text, file, &observed, findings)
-    };
+    if let Some(index) = parse(text, &mut findings) {
+        let document = node::read(text, NODES_MAX, &mut findings).unwrap();
+        lint(&document, &index, &observed, &mut findings);
+    }
+    let list = findings.into_sorted();
     let got: Vec<String> = list
         .iter()
         .map(|it| format!("{} {}: {}", it.severity.as_str(), it.at, it.message))

@@ -198,7 +198,7 @@ impl Default for SegmentLimits {
     }
 }
 
-/// A segment's size: about 60,000 events, small enough to copy and compress at once.
+/// A segment's size: about 44,000 events, small enough to copy and compress at once.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A segment's age: what an hour's search must open stays small.
 pub const SEGMENT_AGE_MAX: Duration = Duration::from_hours(1);

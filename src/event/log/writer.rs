@@ -51,10 +51,10 @@ enum Disk {
 enum Round {
     /// The disk takes nothing.
     Blocked,
-    /// There was nothing to do.
-    Idle,
-    /// Lines went to the file; there may be more.
-    Wrote,
+    /// A whole batch went to the file; more is waiting.
+    More,
+    /// The rings were empty, or are now.
+    Quiet,
 }
 
 impl Writer {
@@ -82,8 +82,9 @@ impl Writer {
     pub(super) fn run(mut self) -> u64 {
         while !self.closing.load(Ordering::Acquire) {
             let pause = match self.round() {
-                Round::Wrote => continue,
-                Round::Idle => POLL_INTERVAL,
+                Round::More => continue,
+                // Also after a small batch: the next one is larger then.
+                Round::Quiet => POLL_INTERVAL,
                 Round::Blocked => self.retry_after(),
             };
             thread::park_timeout(pause);
@@ -99,9 +100,14 @@ impl Writer {
         }
         if self.batch.bytes.is_empty() {
             self.segments.rotate_if_due();
-            return Round::Idle;
+            return Round::Quiet;
         }
-        if self.flush() { Round::Wrote } else { Round::Blocked }
+        let full = BATCH_BYTES <= self.batch.bytes.len();
+        match (self.flush(), full) {
+            (false, _) => Round::Blocked,
+            (true, true) => Round::More,
+            (true, false) => Round::Quiet,
+        }
     }
 
     /// After the last append: everything, or what the disk takes in [`CLOSE_TIMEOUT`].
@@ -109,9 +115,9 @@ impl Writer {
         let started = self.clock.tick();
         while self.clock.tick().saturating_duration_since(started) < CLOSE_TIMEOUT {
             match self.round() {
-                Round::Wrote => {}
-                Round::Idle if self.rings.iter_mut().all(|ring| ring.head().is_none()) => break,
-                Round::Idle | Round::Blocked => thread::park_timeout(POLL_INTERVAL),
+                Round::More => {}
+                Round::Quiet if self.rings.iter_mut().all(|ring| ring.head().is_none()) => break,
+                Round::Quiet | Round::Blocked => thread::park_timeout(POLL_INTERVAL),
             }
         }
         self.segments.sync();
@@ -265,7 +271,7 @@ impl Batch {
 const ACTIONS: [&str; 3] = [PERIMETER_ACTION, POLICY_ACTION, UPDATE_ACTION];
 /// How long an event may wait for the writer to look.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// About 1,000 events: the system call's cost is shared, and memory stays small.
+/// About 700 events: the system call's cost is shared, and memory stays small.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// The first pause after a failed write.
 const RETRY_MIN: Duration = Duration::from_millis(50);

@@ -5,6 +5,7 @@
 //! The grammar is written here, since the published one takes neither `&&`, `||` and `!` nor
 //! wildcards inside a term, tells no position of an error and has no limit of nesting.
 
+mod combine;
 mod matcher;
 mod parser;
 

@@ -3,6 +3,7 @@
 //! `AND` binds tighter than `OR`; clauses that just stand side by side are alternatives, where
 //! `+` makes one required and `-` or `NOT` excludes what it matches.
 
+use crate::event::query::combine::{Joint, Signed, combine};
 use crate::event::query::matcher::{Bound, Clause, Field, Occur, Test};
 use crate::event::query::{CLAUSES_MAX, NESTING_MAX, QUERY_BYTES_MAX, QueryError, QueryErrorKind};
 
@@ -28,21 +29,6 @@ struct Parser {
     at: usize,
     clauses: usize,
     depth: usize,
-}
-
-/// What joins two clauses.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Joint {
-    And,
-    Or,
-    /// They stand side by side.
-    Side,
-}
-
-/// A clause and its sign.
-struct Signed {
-    sign: Option<Occur>,
-    clause: Clause,
 }
 
 type Parsed<T> = Result<T, QueryError>;
@@ -382,37 +368,4 @@ fn reserved(term: &[(char, Literal)]) -> bool {
         term.iter().copied().eq(word.chars().map(|character| (character, Literal::Plain)))
     };
     plain("AND") || plain("OR") || plain("NOT")
-}
-
-/// Groups of clauses that `AND` joins, to one clause.
-fn combine(groups: Vec<(Joint, Vec<Signed>)>) -> Clause {
-    let after: Vec<Joint> = groups.iter().skip(1).map(|(joint, _)| *joint).collect();
-    let mut after = after.into_iter();
-    let clauses = groups.into_iter().map(|(before, group)| {
-        let alternative = before == Joint::Or || after.next() == Some(Joint::Or);
-        let mut group = group.into_iter();
-        match (group.next(), group.len()) {
-            (Some(only), 0) => match only.sign {
-                // `a OR NOT b` is an alternative; `a NOT b` and `a -b` exclude.
-                Some(Occur::MustNot) if alternative => {
-                    (Occur::Should, Clause::Bool(vec![(Occur::MustNot, only.clause)]))
-                }
-                sign => (sign.unwrap_or(Occur::Should), only.clause),
-            },
-            (first, _) => {
-                let all = first.into_iter().chain(group);
-                let all = all.map(|signed| (signed.sign.unwrap_or(Occur::Must), signed.clause));
-                (Occur::Should, Clause::Bool(all.collect()))
-            }
-        }
-    });
-    let mut clauses: Vec<_> = clauses.collect();
-    match (clauses.len(), clauses.pop()) {
-        (1, Some((Occur::Must | Occur::Should, only))) => only,
-        (_, Some(last)) => {
-            clauses.push(last);
-            Clause::Bool(clauses)
-        }
-        (_, None) => Clause::All,
-    }
 }

@@ -100,8 +100,10 @@ impl HttpClient {
             .https_or_http()
             .enable_http1()
             .build();
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .retry_canceled_requests(false)
+            .build(connector);
         Ok(Self(client))
     }
 
@@ -213,7 +215,7 @@ fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
-/// Finds the keys by the issuer's discovery document (OpenID Connect Discovery 1.0, section 4),
+/// Finds the keys by the issuer's discovery document (`OpenID` Connect Discovery 1.0, section 4),
 /// unless their address is known already, and reads them.
 async fn discover(
     client: &HttpClient,

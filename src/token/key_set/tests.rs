@@ -10,7 +10,7 @@ fn parse(keys: &Value) -> Result<KeySet, KeySetError> {
 }
 
 #[track_caller]
-fn skipped(jwk: Value, reason: SkipReason) {
+fn skipped(jwk: &Value, reason: SkipReason) {
     assert_eq!(parse(&json!([jwk])), Err(KeySetError::Unusable { reason }));
     let good = Signer::new("EdDSA", "good");
     let mixed = parse(&json!([jwk, good.jwk()])).unwrap();
@@ -56,11 +56,11 @@ fn a_key_verifies_what_its_type_and_alg_allow_and_nothing_else() {
 #[test]
 fn keys_for_other_purposes_are_skipped() {
     let key = Signer::new("ES256", "k");
-    skipped(with(&key, "use", json!("enc")), SkipReason::Use);
-    skipped(with(&key, "use", json!(1)), SkipReason::Use);
-    skipped(with(&key, "key_ops", json!(["sign"])), SkipReason::Use);
-    skipped(with(&key, "key_ops", json!([])), SkipReason::Use);
-    skipped(with(&key, "key_ops", json!("verify")), SkipReason::Use);
+    skipped(&with(&key, "use", json!("enc")), SkipReason::Use);
+    skipped(&with(&key, "use", json!(1)), SkipReason::Use);
+    skipped(&with(&key, "key_ops", json!(["sign"])), SkipReason::Use);
+    skipped(&with(&key, "key_ops", json!([])), SkipReason::Use);
+    skipped(&with(&key, "key_ops", json!("verify")), SkipReason::Use);
     assert!(parse(&json!([with(&key, "key_ops", json!(["sign", "verify"]))])).is_ok());
 }
 
@@ -69,33 +69,35 @@ fn keys_that_contradict_themselves_are_skipped() {
     let ec = Signer::new("ES256", "k");
     let ed = Signer::new("EdDSA", "k");
     let rsa = Signer::new("RS256", "k");
-    skipped(with(&ec, "alg", json!("ES384")), SkipReason::Algorithm);
-    skipped(with(&ec, "alg", json!("HS256")), SkipReason::Algorithm);
-    skipped(with(&ec, "alg", json!(null)), SkipReason::Algorithm);
-    skipped(with(&rsa, "alg", json!("RSA1_5")), SkipReason::Algorithm);
-    skipped(with(&rsa, "alg", json!("ES256")), SkipReason::Algorithm);
-    skipped(with(&ed, "alg", json!("ES256")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!("ES384")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!("HS256")), SkipReason::Algorithm);
+    skipped(&with(&ec, "alg", json!("ES521")), SkipReason::Algorithm);
+    assert!(parse(&json!([with(&Signer::new("ES512", "k"), "alg", json!("ES521"))])).is_ok());
+    skipped(&with(&ec, "alg", json!(null)), SkipReason::Algorithm);
+    skipped(&with(&rsa, "alg", json!("RSA1_5")), SkipReason::Algorithm);
+    skipped(&with(&rsa, "alg", json!("ES256")), SkipReason::Algorithm);
+    skipped(&with(&ed, "alg", json!("ES256")), SkipReason::Algorithm);
     let mut other_curve = ec.bare_jwk();
     other_curve["crv"] = json!("P-384");
-    skipped(other_curve, SkipReason::Encoding);
-    skipped(with(&ec, "crv", json!("secp256k1")), SkipReason::Curve);
-    skipped(with(&ed, "crv", json!("X25519")), SkipReason::Curve);
-    skipped(with(&ec, "kty", json!("OKP")), SkipReason::Curve);
-    skipped(with(&ec, "kty", json!("RSA")), SkipReason::Algorithm);
-    skipped(with(&ec, "kty", json!("AKP")), SkipReason::KeyType);
-    skipped(with(&ec, "kid", json!(7)), SkipReason::Kid);
-    skipped(with(&ec, "kid", json!("k".repeat(KID_BYTES_MAX + 1))), SkipReason::Kid);
+    skipped(&other_curve, SkipReason::Encoding);
+    skipped(&with(&ec, "crv", json!("secp256k1")), SkipReason::Curve);
+    skipped(&with(&ed, "crv", json!("X25519")), SkipReason::Curve);
+    skipped(&with(&ec, "kty", json!("OKP")), SkipReason::Curve);
+    skipped(&with(&ec, "kty", json!("RSA")), SkipReason::Algorithm);
+    skipped(&with(&ec, "kty", json!("AKP")), SkipReason::KeyType);
+    skipped(&with(&ec, "kid", json!(7)), SkipReason::Kid);
+    skipped(&with(&ec, "kid", json!("k".repeat(KID_BYTES_MAX + 1))), SkipReason::Kid);
     assert!(parse(&json!([with(&ec, "kid", json!("k".repeat(KID_BYTES_MAX)))])).is_ok());
-    skipped(json!({ "kty": "oct", "k": "AAAA", "kid": "k" }), SkipReason::KeyType);
-    skipped(json!({ "kid": "k" }), SkipReason::KeyType);
+    skipped(&json!({ "kty": "oct", "k": "AAAA", "kid": "k" }), SkipReason::KeyType);
+    skipped(&json!({ "kid": "k" }), SkipReason::KeyType);
 }
 
 #[test]
 fn a_published_private_key_is_skipped() {
     let ec = Signer::new("ES256", "k");
-    skipped(with(&ec, "d", json!("AAAA")), SkipReason::Private);
+    skipped(&with(&ec, "d", json!("AAAA")), SkipReason::Private);
     let rsa = Signer::new("RS256", "k");
-    skipped(with(&rsa, "p", json!("AAAA")), SkipReason::Private);
+    skipped(&with(&rsa, "p", json!("AAAA")), SkipReason::Private);
 }
 
 #[test]
@@ -106,22 +108,36 @@ fn weak_and_misshapen_numbers_are_skipped() {
         *n.last_mut().unwrap() = low;
         json!(b64(&n))
     };
-    skipped(with(&rsa, "n", modulus(128, 1)), SkipReason::Size);
-    skipped(with(&rsa, "n", modulus(255, 1)), SkipReason::Size);
-    skipped(with(&rsa, "n", modulus(1025, 1)), SkipReason::Size);
-    skipped(with(&rsa, "n", json!("")), SkipReason::Size);
-    skipped(with(&rsa, "n", modulus(256, 2)), SkipReason::Weak);
-    skipped(with(&rsa, "e", json!("AQ")), SkipReason::Weak);
-    skipped(with(&rsa, "e", json!("Ag")), SkipReason::Weak);
-    skipped(with(&rsa, "e", json!("AQAB=")), SkipReason::Encoding);
-    skipped(with(&rsa, "e", json!(65537)), SkipReason::Encoding);
+    skipped(&with(&rsa, "n", modulus(128, 1)), SkipReason::Size);
+    skipped(&with(&rsa, "n", modulus(255, 1)), SkipReason::Size);
+    skipped(&with(&rsa, "n", modulus(1025, 1)), SkipReason::Size);
+    skipped(&with(&rsa, "n", json!("")), SkipReason::Size);
+    skipped(&with(&rsa, "n", modulus(256, 2)), SkipReason::Weak);
+    skipped(&with(&rsa, "e", json!("AQ")), SkipReason::Weak);
+    skipped(&with(&rsa, "e", json!("Ag")), SkipReason::Weak);
+    skipped(&with(&rsa, "e", json!("AQAB=")), SkipReason::Encoding);
+    skipped(&with(&rsa, "e", json!(65537)), SkipReason::Encoding);
+    skipped(&with(&rsa, "e", json!(b64(&[1, 0, 0, 0, 1]))), SkipReason::Encoding);
+    // 65537^128 has 2049 bits and the fingerprint of the flawed generator.
+    let mut power = vec![0; 260];
+    power[259] = 1;
+    for _ in 0..128 {
+        let shifted = [&power[2..], &[0, 0]].concat();
+        let mut carry = 0;
+        for (octet, add) in power.iter_mut().zip(shifted).rev() {
+            let sum = u16::from(*octet) + u16::from(add) + carry;
+            *octet = sum.to_be_bytes()[1];
+            carry = sum >> 8;
+        }
+    }
+    skipped(&with(&rsa, "n", json!(b64(&power))), SkipReason::Weak);
     let ec = Signer::new("ES256", "k");
-    skipped(with(&ec, "y", ec.jwk()["x"].clone()), SkipReason::Encoding);
-    skipped(with(&ec, "x", json!(b64(&[0; 31]))), SkipReason::Encoding);
-    skipped(with(&ec, "x", json!(b64(&[0; 33]))), SkipReason::Encoding);
+    skipped(&with(&ec, "y", ec.jwk()["x"].clone()), SkipReason::Encoding);
+    skipped(&with(&ec, "x", json!(b64(&[0; 31]))), SkipReason::Encoding);
+    skipped(&with(&ec, "x", json!(b64(&[0; 33]))), SkipReason::Encoding);
     let ed = Signer::new("EdDSA", "k");
-    skipped(with(&ed, "x", json!(b64(&[1; 31]))), SkipReason::Encoding);
-    skipped(with(&ed, "x", json!(null)), SkipReason::Encoding);
+    skipped(&with(&ed, "x", json!(b64(&[1; 31]))), SkipReason::Encoding);
+    skipped(&with(&ed, "x", json!(null)), SkipReason::Encoding);
 }
 
 #[test]
@@ -202,6 +218,18 @@ fn a_key_without_a_name_answers_to_every_name_that_no_key_has() {
     assert_eq!(set.verify(Some("any"), Algorithm::EdDsa, message, &signature), Ok(()));
     let wrong = set.verify(Some("any"), Algorithm::EdDsa, message, &[0; 64]);
     assert_eq!(wrong, Err(Unverified::UnknownKey), "a key of that name may yet come");
+}
+
+#[test]
+fn a_named_key_is_found_behind_many_without_a_name() {
+    let message = b"message";
+    let named = Signer::new("EdDSA", "named");
+    let mut keys: Vec<_> =
+        (0..=TRIES_MAX).map(|_| Signer::new("EdDSA", "ignored").bare_jwk()).collect();
+    keys.push(named.jwk());
+    let set = parse(&Value::Array(keys)).unwrap();
+    let signature = named.signature(message);
+    assert_eq!(set.verify(Some("named"), Algorithm::EdDsa, message, &signature), Ok(()));
 }
 
 #[test]

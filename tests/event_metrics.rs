@@ -1,0 +1,117 @@
+//! What the log counts, as Prometheus reads it. A process of its own: the recorder is global.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crossgate::clock::{SystemClock, UnixSeconds};
+use crossgate::event::log::{Appended, EventLog};
+use crossgate::event::{EvalEvent, EventIds, EventsConfig};
+use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::verdict::{Decision, Layer, Mode, Reason, Verdict};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+fn identity() -> Identity {
+    Identity {
+        account: None,
+        identity_type: IdentityType::User,
+        kind: IdentityKind::Login,
+        principal: "p".into(),
+        id: "u".into(),
+        name: "u".into(),
+        authn_id: "u".into(),
+        authn_name: "u".into(),
+        issuer: "i".into(),
+        subject: "s".into(),
+        session_tags: BTreeMap::new(),
+        mfa: None,
+        authenticated_at: None,
+        not_before: None,
+        expires_at: UnixSeconds(u64::MAX),
+    }
+}
+
+fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> EvalEvent<'a> {
+    let id = ids.next(SystemClock.now());
+    EvalEvent {
+        id,
+        decision_id: id,
+        time: SystemClock.now(),
+        correlation_id: "",
+        layer: Layer::Perimeter,
+        verdict: Verdict {
+            decision: Decision::Deny,
+            reason: Reason::NoAccount,
+            mode: Mode::Limited,
+        },
+        candidate: false,
+        identity,
+        owner: AccountId::parse("59bc").unwrap(),
+        action: "a",
+        resource,
+        route: "/",
+        source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        agent: "",
+        revision: 1,
+        decide_ns: 1,
+    }
+}
+
+/// Goal: written + lost = appended, to the last one. Method: a disk without room until the ring is
+/// full, then with room.
+#[test]
+fn written_and_lost_events_add_up() {
+    let metrics = PrometheusBuilder::new().install_recorder().unwrap();
+    let count = |series: &str| {
+        let text = metrics.render();
+        let line = text.lines().find(|line| line.starts_with(series)).map(str::to_owned);
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+    };
+    let place = tempfile::tempdir().unwrap();
+    let disk = |options: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(place.path());
+        assert!(mount.status().unwrap().success(), "this test mounts a disk, which takes root");
+    };
+    disk("size=256k");
+    let directory = place.path().join("events");
+    let config = EventsConfig { directory: directory.clone(), ..EventsConfig::default() };
+    let (log, mut appenders) = EventLog::open(&config, "i", 1).unwrap();
+    let appender = appenders.first_mut().unwrap();
+    let (identity, mut ids, resource) = (identity(), EventIds::new(), "r".repeat(2000));
+    let (mut queued, mut lost) = (0, 0);
+    for _ in 0..10_000 {
+        match appender.append(&event(&identity, &mut ids, &resource)) {
+            Appended::Queued => queued += 1,
+            Appended::Lost => lost += 1,
+        }
+    }
+    assert!(0 < lost && 0 < queued);
+    // The writer counts while it can't write.
+    for _ in 0..1000 {
+        if count(LOST) == lost {
+            break;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(count(LOST), lost);
+    disk("remount,size=64m");
+    log.close().unwrap();
+    assert_eq!(count(WRITTEN), queued);
+    assert_eq!(count(LOST), lost);
+    let lines: usize = fs::read_dir(&directory)
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap().lines().count())
+        .sum();
+    assert_eq!(u64::try_from(lines).unwrap(), queued);
+    Command::new("umount").arg("-l").arg(place.path()).status().unwrap();
+}
+
+const LOST: &str = "crossgate_events_lost_total{reason=\"queue_full\"}";
+const WRITTEN: &str =
+    "crossgate_events_written_total{action=\"iam-access-management.account-settings.eval\"}";
