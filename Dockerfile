@@ -12,10 +12,11 @@ RUN cargo build --release --locked --bin crossgate \
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/crossgate /usr/local/bin/crossgate
 # A new volume takes over owner and mode of the directory below it.
-COPY --from=build --chown=nonroot:nonroot /var/lib/crossgate /var/lib/crossgate
+COPY --from=build --chown=65532:65532 /var/lib/crossgate /var/lib/crossgate
 COPY LICENSE NOTICE /usr/share/doc/crossgate/
 
-USER nonroot:nonroot
+# By number, so that `runAsNonRoot` can tell.
+USER 65532:65532
 WORKDIR /var/lib/crossgate
 # Configuration comes by mount, events go to a volume.
 VOLUME ["/var/lib/crossgate"]
