@@ -1,6 +1,6 @@
 //! A full disk under the event log: requests go on, and each loss is counted.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

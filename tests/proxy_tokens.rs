@@ -323,6 +323,39 @@ fn every_supported_algorithm_family_is_accepted() {
 }
 
 #[test]
+fn claims_of_any_issuer_are_mapped_by_pointers() {
+    let idp = Idp::start();
+    let issuers = issuer(&idp, &format!("{{ url: \"{}\" }}", idp.keys_url()), "").replace(
+        "claims: ibm",
+        "claims:\n      account: /tenant/id\n      identity_type: /kind\n      identity_types: { \
+         robot: service_id, machine: service }\n      principal: \"arn:aws:iam::{account}:user/{sub}\"",
+    );
+    let world = World::with_idp(idp, |config| config.set("issuers", issuers));
+    let claims = |kind: Value, tenant: Value| {
+        json!({
+            "iss": world.idp.issuer(), "exp": now() + 60, "sub": "someone", "kind": kind,
+            "tenant": {"id": tenant}, "iam_id": "IBMid-1", "account": {"bss": "ignored"},
+        })
+    };
+    for (kind, identity_type) in
+        [(json!("robot"), "service_id"), (json!("machine"), "service"), (json!("person"), "user")]
+    {
+        let reply = world.get(&world.idp.token(&claims(kind, json!(OWNER))));
+        assert_eq!(reply.status, 200, "{identity_type}");
+        let received = world.upstream.last();
+        assert_eq!(received.all("x-crossgate-account"), [OWNER]);
+        assert_eq!(received.all("x-crossgate-identity-type"), [identity_type]);
+        let principal = format!("arn:aws:iam::{OWNER}:user/someone");
+        assert_eq!(received.all("x-crossgate-principal"), [principal]);
+    }
+    let untyped = without(claims(json!(null), json!(OWNER)), "kind");
+    assert_eq!(world.get(&world.idp.token(&untyped)).status, 200);
+    assert_eq!(world.upstream.last().all("x-crossgate-identity-type"), ["user"]);
+    let bad = world.idp.token(&claims(json!("robot"), json!({"id": 1})));
+    assert_invalid(&world.get(&bad), "an account that is an object");
+}
+
+#[test]
 fn keys_are_read_from_a_file_and_again_when_it_changes() {
     let (old, new) = (Key::es256("old"), Key::es256("new"));
     let idp = Idp::with_key(old.clone());
