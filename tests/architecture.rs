@@ -388,15 +388,28 @@ fn sources() -> Vec<Source> {
             let module = file.trim_start_matches("src/").trim_end_matches(".rs");
             let module = module.trim_end_matches("/mod");
             let module = if matches!(module, "lib" | "main") { "" } else { module };
-            let code = read(&file)
-                .lines()
-                .take_while(|line| *line != "#[cfg(test)]")
-                .filter(|line| !line.trim_start().starts_with("//"))
-                .map(str::to_owned)
-                .collect();
+            let code = code_of(&read(&file));
             Source { module: module.to_owned(), file, code }
         })
         .collect()
+}
+
+/// The lines that are neither comments nor compiled for tests alone.
+fn code_of(text: &str) -> Vec<String> {
+    let mut code = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            // A line, or a block that ends where it began.
+            let item = lines.next().unwrap_or_default();
+            if item.ends_with('{') {
+                lines.by_ref().take_while(|line| *line != "}").for_each(drop);
+            }
+        } else if !line.trim_start().starts_with("//") {
+            code.push(line.to_owned());
+        }
+    }
+    code
 }
 
 fn is_test_module(file: &str) -> bool {
