@@ -23,7 +23,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::demo::cast::{Caller, DEV, OWNERS, PAY, SHOP};
 use crate::cli::demo::client::AskError;
-use crate::cli::demo::screen::{Command, Screen};
+use crate::cli::demo::screen::{Command, Place, Screen};
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::Story;
 use crate::config::ConfigError;
@@ -83,12 +83,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
     let _ = log.without_time().try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.map_err(DemoError::from).and_then(|runtime| {
-        runtime.block_on(async {
-            match args.once {
-                true => tell().await,
-                false => invite().await,
-            }
-        })
+        runtime.block_on(async { if args.once { tell().await } else { invite().await } })
     });
     match ended {
         Ok(code) => code,
@@ -129,7 +124,9 @@ async fn invite() -> Result<ExitCode, DemoError> {
     let screen = Screen::new(colour());
     print(&screen.opening())?;
     let stage = Stage::set().await?;
-    print(&screen.invitation(stage.directory(), stage.admin, &commands(&stage)?))?;
+    let program = std::env::args().next().unwrap_or_else(|| "crossgate".to_owned());
+    let place = Place { files: stage.directory(), admin: stage.admin, program: &program };
+    print(&screen.invitation(&place, &commands(&stage)?))?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

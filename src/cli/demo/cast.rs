@@ -47,10 +47,10 @@ impl Caller {
     /// Where the person comes from.
     pub(super) fn origin(self) -> &'static str {
         match self {
-            Self::Own => "Acme's own user",
-            Self::Partner => "of Parcel, a partner",
-            Self::Stranger => "of Stray, a stranger",
-            Self::Profile => "in Acme's trusted profile",
+            Self::Own => "of Acme itself",
+            Self::Partner => "of Parcel 444444444444",
+            Self::Stranger => "of Stray 999999999999",
+            Self::Profile => "in a trusted profile",
         }
     }
 
@@ -211,7 +211,7 @@ const PAY_ID: &str = "333333333333";
 /// The tokens' `aud`.
 const AUDIENCE: &str = "orders";
 /// As long as an IBM Cloud token at most.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 
 #[cfg(test)]
 mod tests {

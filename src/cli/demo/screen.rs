@@ -59,19 +59,23 @@ impl Screen {
     pub(super) fn answers(self, answers: &[Asked], events: &[Value]) -> String {
         let mut out = self.heading(1, "Four callers ask three accounts of Acme for an order");
         let Self { bold, dim, .. } = self;
-        let cells = OWNERS.map(|owner| self.pad(bold, owner.name, CELL));
+        let cells = OWNERS.map(|owner| {
+            let Owner { name, id, .. } = owner;
+            let padding = CELL.saturating_sub(name.len() + 1 + id.len());
+            format!("{bold}{name}{bold:#} {dim}{id}{dim:#}{:padding$}", "")
+        });
         let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
-        let cells = OWNERS.map(|owner| self.pad(dim, owner.mode.as_str(), CELL));
+        let cells = OWNERS.map(|owner| pad(dim, owner.mode.as_str(), CELL));
         let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
         for caller in Caller::ALL {
             let row = answers.iter().filter(|asked| asked.caller == caller);
             let cells: String = row.map(|asked| self.cell(asked, note(asked, events))).collect();
-            let _ = writeln!(out, "   {}{}", self.caller(caller), cells.trim_end());
+            let _ = writeln!(out, "   {}{}", caller_text(caller), cells.trim_end());
         }
         out.push_str(
-            "   All tokens are good. What counts is the account that a token belongs to: Stray is \
-             a stranger\n   to acme-pay, so sam gets 403. In the trusted profile the same sam has \
-             Acme's account.\n",
+            "   All tokens are good; what counts is the account that a token belongs to. Parcel is \
+             on the\n   allowlists of acme-shop and acme-pay; Stray is a stranger, so acme-pay \
+             refuses sam. In a trusted\n   profile of Acme's the same sam counts as Acme's own.\n",
         );
         out
     }
@@ -87,12 +91,14 @@ impl Screen {
             self.heading(2, "What would `limited` break? Known before anybody is refused");
         let _ = writeln!(
             out,
-            "   {bold}acme-dev{bold:#} has a {watch}candidate{watch:#}: `limited`, nobody \
-             allowlisted. It is asked and never enforced:\n   {}.",
+            "   {bold}acme-dev{bold:#}, its {watch}candidate{watch:#} (`limited`, empty allowlist): \
+             {}",
             candidate.reason()
         );
-        let _ =
-            writeln!(out, "   {bold}acme-shop{bold:#} is in report-only. Its readiness report:");
+        let _ = writeln!(
+            out,
+            "   {bold}acme-shop{bold:#}, its report-only events: crossgate report readiness"
+        );
         let report = readiness.to_text(self.colour);
         for line in report.lines().filter(|line| !line.is_empty()) {
             for line in wrap(line, COLUMNS - QUOTE.len()) {
@@ -108,8 +114,8 @@ impl Screen {
         let mut out = self.heading(3, title);
         let _ = writeln!(
             out,
-            "   {:CALLER$}{} in force when answered, written to settings.yaml",
-            "operator: PATCH, If-Match",
+            "   {:CALLER$}{} in force from this answer on, and in settings.yaml",
+            "operator PATCHes the setting",
             self.status(switch.status)
         );
         let Switch { sent, answered, answered_before, .. } = *switch;
@@ -118,20 +124,21 @@ impl Screen {
         let style = if lost == 0 { self.good } else { self.bad };
         let _ = writeln!(
             out,
-            "   {}{} {sent} requests, {answered_before} before and {rest} during and after it: \
+            "   {}{} on {answered} of {sent}: {answered_before} before, {rest} during and after; \
              {style}{lost} lost{style:#}",
-            self.caller(Caller::Partner),
+            caller_text(Caller::Partner),
             self.status(200),
         );
         for asked in switch.after.iter().filter(|asked| asked.caller != Caller::Partner) {
             let why = match asked.caller {
-                Caller::Own => "the account's own",
+                Caller::Own => "",
                 Caller::Partner => "on the allowlist",
                 Caller::Stranger => asked.code.as_str(),
                 Caller::Profile => "counts as acme-shop's own",
             };
             let status = self.status(asked.status);
-            let _ = writeln!(out, "   {}{status} {why}", self.caller(asked.caller));
+            let line = format!("   {}{status} {why}", caller_text(asked.caller));
+            let _ = writeln!(out, "{}", line.trim_end());
         }
         out
     }
@@ -142,10 +149,10 @@ impl Screen {
         let Self { bold, dim, .. } = self;
         for query in QUERIES {
             let groups = groups(query, events)?;
-            let found: usize = groups.iter().map(|group| group.events).sum();
-            let _ = writeln!(out, "   {dim}{query:QUERY$}{dim:#}{bold}{found:>6} events{bold:#}");
-            for group in groups {
-                let _ = writeln!(out, "{}", self.group(&group));
+            let events: usize = groups.iter().map(|group| group.events).sum();
+            let _ = writeln!(out, "   {dim}{query:QUERY$}{dim:#}{bold}{events:>6} events{bold:#}");
+            for found in groups {
+                let _ = writeln!(out, "{}", group(&found));
             }
         }
         Ok(out)
@@ -168,13 +175,9 @@ impl Screen {
     }
 
     /// Addresses, files and commands to try.
-    pub(super) fn invitation(
-        self,
-        files: &Path,
-        admin: SocketAddr,
-        commands: &[Command],
-    ) -> String {
+    pub(super) fn invitation(self, place: &Place<'_>, commands: &[Command]) -> String {
         let Self { bold, dim, .. } = self;
+        let Place { files, admin, program } = place;
         let mut out = String::from("\n");
         for owner in OWNERS {
             let what = match owner.mode {
@@ -192,15 +195,18 @@ impl Screen {
             let status = self.status(caller.expected(owner.mode));
             let who = format!("{} {} at {}", caller.person(), caller.origin(), owner.name);
             let _ = writeln!(out, "{bold}# {who}{bold:#}: {status}");
-            let _ = writeln!(out, "curl -i -H 'Authorization: Bearer {token}' {url}");
+            let _ = writeln!(out, "curl -i -H 'Authorization: Bearer {dim}{token}{dim:#}' {url}");
         }
         out.push_str(&self.heading(2, "See what was recorded, and what `limited` would break"));
         let events = events_directory(files);
         let (events, shop) = (events.display(), SHOP.id);
-        let _ = writeln!(out, "crossgate events query --dir {events} 'responseData.decision:Deny'");
-        let _ = writeln!(out, "crossgate report readiness --dir {events} --account {shop}");
-        out.push_str(&self.heading(3, "Change a mode: edit the file, it is in force in 2 s"));
-        let _ = writeln!(out, "{}", files.join("settings.yaml").display());
+        let _ = writeln!(out, "{program} events query --dir {events} 'responseData.decision:Deny'");
+        let _ = writeln!(out, "{program} report readiness --dir {events} --account {shop}");
+        out.push_str(
+            &self.heading(3, "Change a mode: edit, save, and ask again two seconds later"),
+        );
+        let _ =
+            writeln!(out, "{bold}# the file:{bold:#} {}", files.join("settings.yaml").display());
         let _ = writeln!(out, "curl http://{admin}{}", settings_path(SHOP));
         let _ = writeln!(out, "\n{dim}Ctrl-C ends it and removes its files.{dim:#}");
         out
@@ -217,43 +223,29 @@ impl Screen {
         format!("\n{bold}{number}  {title}{bold:#}\n")
     }
 
-    fn caller(self, caller: Caller) -> String {
-        format!("{:CALLER$}", format!("{} {}", caller.person(), caller.origin()))
-    }
-
     fn cell(self, asked: &Asked, note: Option<Note>) -> String {
         let (style, words) = match note {
             None => (self.dim, ""),
             Some(Note::CandidateDenies) => (self.watch, "candidate: deny"),
-            Some(Note::Denied) => (self.bad, "recorded: deny"),
-            Some(Note::Permitted) => (self.good, "recorded: permit"),
-            Some(Note::WouldDeny) => (self.watch, "recorded: deny"),
+            Some(Note::Denied) => (self.bad, "denied"),
+            Some(Note::Permitted) => (self.good, "would permit"),
+            Some(Note::WouldDeny) => (self.watch, "would deny"),
         };
-        format!("{} {}", self.status(asked.status), self.pad(style, words, CELL - 4))
+        format!("{} {}", self.status(asked.status), pad(style, words, CELL - 4))
     }
 
     fn status(self, status: u16) -> String {
         let style = if status < 300 { self.good } else { self.bad };
         format!("{style}{status}{style:#}")
     }
+}
 
-    fn pad(self, style: Style, text: &str, width: usize) -> String {
-        let padding = width.saturating_sub(text.chars().count());
-        if text.is_empty() {
-            return " ".repeat(padding);
-        }
-        format!("{style}{text}{style:#}{:padding$}", "")
-    }
-
-    fn group(self, group: &Group) -> String {
-        let caller = format!("{} ({})", group.caller, account_name(&group.caller_account));
-        let mode = match group.by_candidate {
-            true => format!("candidate: {}", group.mode),
-            false => group.mode.clone(),
-        };
-        let owner = account_name(&group.owner);
-        format!("   {:>6} x {caller:30} at {owner:11} {mode}", group.events)
-    }
+/// Where the demo runs.
+pub(super) struct Place<'p> {
+    pub(super) files: &'p Path,
+    pub(super) admin: SocketAddr,
+    /// How this program was called.
+    pub(super) program: &'p str,
 }
 
 /// A request to try.
@@ -262,6 +254,25 @@ pub(super) struct Command {
     pub(super) owner: &'static Owner,
     pub(super) token: String,
     pub(super) url: String,
+}
+
+fn caller_text(caller: Caller) -> String {
+    format!("{:CALLER$}", format!("{} {}", caller.person(), caller.origin()))
+}
+
+fn pad(style: Style, text: &str, width: usize) -> String {
+    let padding = width.saturating_sub(text.chars().count());
+    if text.is_empty() {
+        return " ".repeat(padding);
+    }
+    format!("{style}{text}{style:#}{:padding$}", "")
+}
+
+fn group(group: &Group) -> String {
+    let caller = format!("{} of {}", group.caller, account_name(&group.caller_account));
+    let standing = if group.by_candidate { "candidate: " } else { "" };
+    let (events, owner, mode) = (group.events, account_name(&group.owner), &group.mode);
+    format!("   {events:>6} x {caller:28} at {owner:10} {standing}{mode}")
 }
 
 /// Breaks a line between words; what comes after is indented as the line is.
@@ -287,7 +298,7 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
 /// The widest line.
 pub(super) const COLUMNS: usize = 100;
 /// How wide callers, cells and queries are.
-const CALLER: usize = 31;
-const CELL: usize = 22;
+const CALLER: usize = 29;
+const CELL: usize = 23;
 const QUERY: usize = 74;
 const QUOTE: &str = "   | ";

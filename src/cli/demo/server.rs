@@ -93,11 +93,10 @@ fn order(request: &Request<Incoming>) -> (StatusCode, Value) {
 }
 
 fn told(headers: &HeaderMap) -> Map<String, Value> {
-    let told = headers.iter().filter_map(|(name, value)| {
-        name.as_str().starts_with("x-crossgate-").then(|| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), Value::String(value))
-        })
+    let told = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-crossgate-"));
+    let told = told.map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), Value::String(value))
     });
     told.collect()
 }
