@@ -23,9 +23,9 @@ fn is_empty(directory: &Path) -> bool {
 /// The line that begins so, its words separated by single spaces.
 #[track_caller]
 fn line(text: &str, beginning: &str) -> String {
-    let found = text.lines().find(|line| line.trim_start().starts_with(beginning));
-    let Some(found) = found else { panic!("no `{beginning}` in {text}") };
-    found.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let found = lines.find(|line| line.starts_with(beginning));
+    found.unwrap_or_else(|| panic!("no `{beginning}` in {text}"))
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Args;
 use metrics_exporter_prometheus::BuildError;
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -87,6 +88,8 @@ pub fn run(args: &DemoArgs) -> ExitCode {
     });
     match ended {
         Ok(code) => code,
+        // Whoever reads has seen enough.
+        Err(DemoError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("error: {error}");
             ExitCode::from(2)
@@ -99,22 +102,32 @@ async fn tell() -> Result<ExitCode, DemoError> {
     let screen = Screen::new(colour());
     print(&screen.opening())?;
     let stage = Stage::set().await?;
-    let (answers, first_events) = play::answers(&stage).await?;
+    let acts = live_acts(&stage, screen).await;
+    // After a clean end the log holds all that was recorded, and its files can go.
+    let files = stage.end().await?;
+    let acts = acts?;
+    let events = stage::recorded(files.path())?;
+    files.close()?;
+    print(&screen.queries(&events)?)?;
+    let story = acts(events);
+    let differences = story::differences(&story)?;
+    print(&screen.verdict(&differences))?;
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The acts that need the proxy. The story is whole with all the events of the log.
+async fn live_acts(
+    stage: &Stage,
+    screen: Screen,
+) -> Result<impl FnOnce(Vec<Value>) -> Story + use<>, DemoError> {
+    let (answers, first_events) = play::answers(stage).await?;
     print(&screen.answers(&answers, &first_events))?;
     let candidate = play::readiness(DEV, &first_events);
     let readiness = play::readiness(SHOP, &first_events);
     print(&screen.preview(&candidate, &readiness))?;
-    let switch = play::switch(&stage).await?;
+    let switch = play::switch(stage).await?;
     print(&screen.switch(&switch))?;
-    // After a clean end the log holds all that was recorded.
-    let files = stage.end().await?;
-    let events = stage::recorded(files.path())?;
-    files.close()?;
-    print(&screen.queries(&events)?)?;
-    let story = Story { answers, first_events, candidate, readiness, switch, events };
-    let differences = story::differences(&story)?;
-    print(&screen.verdict(&differences))?;
-    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(|events| Story { answers, first_events, candidate, readiness, switch, events })
 }
 
 /// Prints what to try, and serves until a signal.
@@ -126,12 +139,16 @@ async fn invite() -> Result<ExitCode, DemoError> {
     let stage = Stage::set().await?;
     let program = std::env::args().next().unwrap_or_else(|| "crossgate".to_owned());
     let place = Place { files: stage.directory(), admin: stage.admin, program: &program };
-    print(&screen.invitation(&place, &commands(&stage)?))?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let printed =
+        commands(&stage).and_then(|commands| Ok(print(&screen.invitation(&place, &commands))?));
+    if printed.is_ok() {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
     stage.end().await?.close()?;
+    printed?;
     print(&screen.farewell())?;
     Ok(ExitCode::SUCCESS)
 }
