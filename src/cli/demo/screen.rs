@@ -67,6 +67,8 @@ impl Screen {
         let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
         let cells = OWNERS.map(|owner| pad(dim, owner.mode.as_str(), CELL));
         let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
+        let cells = OWNERS.map(|owner| pad(dim, admits(owner.mode), CELL));
+        let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
         for caller in Caller::ALL {
             let row = answers.iter().filter(|asked| asked.caller == caller);
             let cells: String = row.map(|asked| self.cell(asked, note(asked, events))).collect();
@@ -131,10 +133,12 @@ impl Screen {
         );
         for asked in switch.after.iter().filter(|asked| asked.caller != Caller::Partner) {
             let why = match asked.caller {
-                Caller::Own => "",
-                Caller::Partner => "on the allowlist",
-                Caller::Stranger => asked.code.as_str(),
-                Caller::Profile => "counts as acme-shop's own",
+                Caller::Own => "acme-shop's own user".to_owned(),
+                Caller::Partner => "on the allowlist".to_owned(),
+                Caller::Stranger => asked.code.clone(),
+                Caller::Profile => {
+                    format!("the service is told x-crossgate-account: {}", asked.told_account)
+                }
             };
             let status = self.status(asked.status);
             let line = format!("   {}{status} {why}", caller_text(asked.caller));
@@ -180,13 +184,8 @@ impl Screen {
         let Place { files, admin, program } = place;
         let mut out = String::from("\n");
         for owner in OWNERS {
-            let what = match owner.mode {
-                Mode::Unrestricted => "everybody comes in; a candidate is asked beside it",
-                Mode::ReportOnly => "everybody comes in; what `limited` would say is recorded",
-                Mode::Limited => "Acme and its allowlist (Parcel) come in, nobody else",
-            };
             let Owner { name, id, mode } = owner;
-            let mode = mode.as_str();
+            let (mode, what) = (mode.as_str(), admits(*mode));
             let _ = writeln!(out, "   {bold}{name:10}{bold:#}{dim}{id}{dim:#}  {mode:13} {what}");
         }
         out.push_str(&self.heading(1, "Ask for an order (tokens are of this demo, for an hour)"));
@@ -256,6 +255,15 @@ pub(super) struct Command {
     pub(super) url: String,
 }
 
+/// What a mode does, in a few words.
+fn admits(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Unrestricted => "everybody comes in",
+        Mode::ReportOnly => "everybody, recorded",
+        Mode::Limited => "Acme and allowlist",
+    }
+}
+
 fn caller_text(caller: Caller) -> String {
     format!("{:CALLER$}", format!("{} {}", caller.person(), caller.origin()))
 }
@@ -302,3 +310,33 @@ const CALLER: usize = 29;
 const CELL: usize = 23;
 const QUERY: usize = 74;
 const QUOTE: &str = "   | ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_break_between_words_under_their_indent() {
+        let wrapped = |text| wrap(text, 12);
+        assert_eq!(wrapped("short"), ["short"]);
+        assert_eq!(wrapped("twelve colum"), ["twelve colum"]);
+        assert_eq!(wrapped("thirteen colu"), ["thirteen", "  colu"]);
+        assert_eq!(wrapped("  one two three four"), ["  one two", "    three", "    four"]);
+        assert_eq!(wrapped("unbreakable-as-it-is"), ["unbreakable-as-it-is"]);
+    }
+
+    #[test]
+    fn colour_takes_no_columns() {
+        let line = format!("{0}aaaa{0:#} bbbb", AnsiColor::Red.on_default());
+        assert_eq!(wrap(&line, 9), [line.as_str()]);
+    }
+
+    #[test]
+    fn a_story_gone_wrong_says_how() {
+        let screen = Screen::new(Colour::Plain);
+        assert!(screen.verdict(&[]).contains("came out as expected"));
+        let wrong = screen.verdict(&["1 of 200 requests were lost".to_owned()]);
+        assert!(wrong.contains("did not come out as expected"));
+        assert!(wrong.contains("\n  1 of 200 requests were lost\n"));
+    }
+}

@@ -251,3 +251,6 @@ pub(super) const QUERIES: [&str; 3] = [
 
 /// The account that is switched.
 pub(super) const SWITCHED: &Owner = SHOP;
+
+#[cfg(test)]
+mod tests;
