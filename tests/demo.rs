@@ -40,7 +40,7 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
     assert!(is_empty(temporary.path()));
 
     for (beginning, expected) in [
-        ("ada", "ada of Acme itself 200 200 200"),
+        ("ada", "ada the account's own user 200 200 200"),
         ("pat", "pat of Parcel 444444444444 200 candidate: deny 200 would permit 200"),
         ("sam of", "sam of Stray 999999999999 200 candidate: deny 200 would deny 403 denied"),
         ("sam in", "sam in a trusted profile 200 200 200"),

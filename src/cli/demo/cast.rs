@@ -47,7 +47,7 @@ impl Caller {
     /// Where the person comes from.
     pub(super) fn origin(self) -> &'static str {
         match self {
-            Self::Own => "of Acme itself",
+            Self::Own => "the account's own user",
             Self::Partner => "of Parcel 444444444444",
             Self::Stranger => "of Stray 999999999999",
             Self::Profile => "in a trusted profile",

@@ -111,4 +111,4 @@ const STREAM_CALLERS: usize = 4;
 /// Requests before the change, and after it.
 const STREAM_STEP: usize = 100;
 const STREAM_PAUSE: Duration = Duration::from_millis(1);
-const STREAM_WAIT_MAX: Duration = Duration::from_secs(2);
+const STREAM_WAIT_MAX: Duration = Duration::from_secs(5);

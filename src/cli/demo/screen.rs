@@ -260,7 +260,7 @@ fn admits(mode: Mode) -> &'static str {
     match mode {
         Mode::Unrestricted => "everybody comes in",
         Mode::ReportOnly => "everybody, recorded",
-        Mode::Limited => "Acme and allowlist",
+        Mode::Limited => "itself and allowlist",
     }
 }
 

@@ -142,5 +142,5 @@ pub(super) fn recorded(files: &Path) -> Result<Vec<Value>, ReadError> {
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Events can be queried within 2 s; a machine in trouble gets a little more.
-const RECORDED_WAIT_MAX: Duration = Duration::from_secs(3);
+const RECORDED_WAIT_MAX: Duration = Duration::from_secs(5);
 const READY_WAIT_MAX: Duration = Duration::from_secs(5);

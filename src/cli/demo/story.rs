@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::demo::cast::{Caller, DEV, OWNERS, Owner, SHOP};
 use crate::event::query::{Query, QueryError};
-use crate::event::report::{Observed, ObservedBy, Readiness, ReadinessReport};
+use crate::event::report::{ObservedBy, Readiness, ReadinessReport};
 use crate::verdict::Mode;
 
 /// The whole story.
@@ -195,8 +195,7 @@ fn check_report(
     let expected = Readiness::WouldDeny { requests, accounts: denials };
     if report.readiness != expected {
         found.push(format!("readiness of {name}: {:?}, not {expected:?}", report.readiness));
-    }
-    if report.observed.as_ref().is_none_or(|observed: &Observed| observed.by != by) {
+    } else if report.observed.as_ref().is_none_or(|observed| observed.by != by) {
         found.push(format!("readiness of {name} is not by {by:?}"));
     }
 }
