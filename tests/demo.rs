@@ -106,8 +106,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(temporary: &Path) -> Self {
-        let mut process = demo(temporary).stdout(Stdio::piped()).spawn().unwrap();
+    fn start(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         Self { process, output }
     }
@@ -142,9 +142,18 @@ fn shell(line: &str) -> String {
 }
 
 #[test]
+fn an_interrupted_story_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut running = Running::start(demo(temporary.path()).arg("--once"));
+    running.output.read_line(&mut String::new()).unwrap();
+    assert_eq!(running.interrupt(), Some(2));
+    assert!(is_empty(temporary.path()), "files are left");
+}
+
+#[test]
 fn printed_commands_work_as_they_are_until_it_is_interrupted() {
     let temporary = tempfile::tempdir().unwrap();
-    let mut running = Running::start(temporary.path());
+    let mut running = Running::start(&mut demo(temporary.path()));
     let text = running.invitation();
     let lines: Vec<&str> = text.lines().collect();
     let asked: Vec<_> = lines
@@ -163,7 +172,7 @@ fn printed_commands_work_as_they_are_until_it_is_interrupted() {
     }
     let setting = lines.iter().find(|line| line.starts_with("curl http")).unwrap();
     assert!(shell(&format!("{setting} --silent")).contains("\"state\":\"monitor\""));
-    let file = lines.iter().find_map(|line| line.strip_prefix("# the file: ")).unwrap();
+    let file = lines.iter().find_map(|line| Some(line.split_once("acme-shop too: ")?.1)).unwrap();
     assert!(PathBuf::from(file).starts_with(temporary.path()));
     let settings = std::fs::read_to_string(file).unwrap();
     std::fs::write(file, settings.replace("report-only", "limited")).unwrap();

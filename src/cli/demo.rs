@@ -12,14 +12,14 @@ mod server;
 mod stage;
 mod story;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use clap::Args;
 use metrics_exporter_prometheus::BuildError;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::demo::cast::{Caller, DEV, OWNERS, PAY, SHOP};
@@ -54,6 +54,9 @@ enum DemoError {
     /// The event log did not end well.
     #[error(transparent)]
     Events(#[from] EventLogError),
+    /// A signal came before the story was told.
+    #[error("interrupted")]
+    Interrupted,
     /// A file, a socket or the output fails.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -81,10 +84,11 @@ enum DemoError {
 pub fn run(args: &DemoArgs) -> ExitCode {
     // Whatever is worth a warning is worth it here too; all else would be in the way of the story.
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::WARN);
-    let _ = log.without_time().try_init();
+    let _ = log.with_ansi(io::stderr().is_terminal()).without_time().try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.map_err(DemoError::from).and_then(|runtime| {
-        runtime.block_on(async { if args.once { tell().await } else { invite().await } })
+        let once = args.once;
+        runtime.block_on(async { if once { tell().await } else { invite().await } })
     });
     match ended {
         Ok(code) => code,
@@ -99,10 +103,14 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 
 /// Plays the story and prints each act as it ends.
 async fn tell() -> Result<ExitCode, DemoError> {
+    let mut signals = Signals::new()?;
     let screen = Screen::new(colour());
     print(&screen.opening())?;
     let stage = Stage::set().await?;
-    let acts = live_acts(&stage, screen).await;
+    let acts = tokio::select! {
+        acts = live_acts(&stage, screen) => acts,
+        () = signals.received() => Err(DemoError::Interrupted),
+    };
     // After a clean end the log holds all that was recorded, and its files can go.
     let files = stage.end().await?;
     let acts = acts?;
@@ -132,8 +140,7 @@ async fn live_acts(
 
 /// Prints what to try, and serves until a signal.
 async fn invite() -> Result<ExitCode, DemoError> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     let screen = Screen::new(colour());
     print(&screen.opening())?;
     let stage = Stage::set().await?;
@@ -142,15 +149,32 @@ async fn invite() -> Result<ExitCode, DemoError> {
     let printed =
         commands(&stage).and_then(|commands| Ok(print(&screen.invitation(&place, &commands))?));
     if printed.is_ok() {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.received().await;
     }
     stage.end().await?.close()?;
     printed?;
     print(&screen.farewell())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What asks the demo to end. Taken before anything starts, so that nothing is left behind.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// The stranger at each account, then the others at the limited one.

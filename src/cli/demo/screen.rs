@@ -185,7 +185,7 @@ impl Screen {
         let mut out = String::from("\n");
         for owner in OWNERS {
             let Owner { name, id, mode } = owner;
-            let (mode, what) = (mode.as_str(), admits(*mode));
+            let (mode, what) = (mode.as_str(), means(*mode));
             let _ = writeln!(out, "   {bold}{name:10}{bold:#}{dim}{id}{dim:#}  {mode:13} {what}");
         }
         out.push_str(&self.heading(1, "Ask for an order (tokens are of this demo, for an hour)"));
@@ -204,8 +204,11 @@ impl Screen {
         out.push_str(
             &self.heading(3, "Change a mode: edit, save, and ask again two seconds later"),
         );
-        let _ =
-            writeln!(out, "{bold}# the file:{bold:#} {}", files.join("settings.yaml").display());
+        let _ = writeln!(
+            out,
+            "{bold}# with `mode: limited` sam is refused by acme-shop too:{bold:#} {}",
+            files.join("settings.yaml").display()
+        );
         let _ = writeln!(out, "curl http://{admin}{}", settings_path(SHOP));
         let _ = writeln!(out, "\n{dim}Ctrl-C ends it and removes its files.{dim:#}");
         out
@@ -253,6 +256,15 @@ pub(super) struct Command {
     pub(super) owner: &'static Owner,
     pub(super) token: String,
     pub(super) url: String,
+}
+
+/// What a mode does, in a sentence.
+fn means(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Unrestricted => "everybody comes in; a candidate is asked beside it",
+        Mode::ReportOnly => "everybody comes in; what `limited` would say is recorded",
+        Mode::Limited => "its own and the allowlist (Parcel) come in, nobody else",
+    }
 }
 
 /// What a mode does, in a few words.
