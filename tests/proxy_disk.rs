@@ -4,15 +4,17 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use support::gate::{Config, Gate, ORDER};
 use support::identities::{STRANGER, user};
 use support::idp::Idp;
 use support::raw::Request;
 use support::upstream::Upstream;
-use support::{SOON, events, poll_until};
+use support::{events, h2, poll_until};
 
 /// A file system of its own with almost no room. Gone when dropped.
 struct TinyDisk {
@@ -31,6 +33,11 @@ impl TinyDisk {
             "this test mounts a tmpfs: run it as root, or where `sudo -n mount` works"
         );
         Self { directory }
+    }
+
+    fn grow(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        assert!(as_root("mount", &["-o", &options], self.directory.path()));
     }
 
     fn path(&self) -> PathBuf {
@@ -53,72 +60,83 @@ fn as_root(program: &str, arguments: &[&str], path: &Path) -> bool {
         || done(Command::new("sudo").args(["-n", program]).args(arguments).arg(path).output())
 }
 
+/// A log on this disk, everything recorded, one worker so that one queue takes it all.
+fn config(idp: &Idp, upstream: &Upstream, disk: &TinyDisk) -> Config {
+    Config::new(idp, upstream.address())
+        .settings("default: { mode: report-only, allowlist: [] }\n")
+        .set("workers", "1")
+        .set("events", format!("{{ directory: \"{}/log\" }}", disk.path().display()))
+}
+
+/// Sends so many requests over one connection; each must be answered as on an empty disk.
+fn flood(gate: &Gate, token: &str, requests: usize) {
+    h2::runtime().block_on(async {
+        let sender = h2::connect(gate.proxy).await;
+        let mut streams = tokio::task::JoinSet::new();
+        for _ in 0..requests {
+            let (sender, request) = (sender.clone(), h2::get(gate.proxy, ORDER, token));
+            streams.spawn(async move { h2::ask(&sender, request).await });
+            if streams.len() >= STREAMS {
+                assert_eq!(streams.join_next().await.unwrap().unwrap().unwrap().status(), 200);
+            }
+        }
+        while let Some(reply) = streams.join_next().await {
+            assert_eq!(reply.unwrap().unwrap().status(), 200);
+        }
+    });
+}
+
 #[test]
-fn a_full_disk_stops_no_request_and_hides_no_loss() {
+fn a_full_disk_stops_no_request_and_each_event_is_written_or_counted() {
     let disk = TinyDisk::mount("64k");
     let (idp, upstream) = (Idp::start(), Upstream::start());
-    let config = Config::new(&idp, upstream.address())
-        .settings("default: { mode: report-only, allowlist: [] }\n")
-        .set(
-            "events",
-            format!(
-                "{{ directory: \"{}\", on_full: {{ permit: drop_oldest, deny: drop_oldest }} }}",
-                disk.path().display()
-            ),
-        );
-    let gate = Gate::start(config);
+    let gate = Gate::start(config(&idp, &upstream, &disk));
     let token = idp.token(&user(&idp.issuer(), Some(STRANGER)));
-    let mut client = gate.connect();
-    let asked = 400;
-    // Each event has more than a kilobyte: 64 KiB hold a fraction of them.
-    for _ in 0..asked {
-        assert_eq!(client.ask(&Request::get(ORDER).token(&token)).status, 200);
-    }
-    poll_until("losses on record", SOON, || {
-        gate.metrics().sum("crossgate_events_lost_total", &[]) > 0.0
+    let count = |name: &str| gate.metrics().sum(name, &[]);
+    let mut asked = 0;
+    poll_until("losses on record", Duration::from_mins(2), || {
+        flood(&gate, &token, BATCH);
+        asked += BATCH;
+        count("crossgate_events_lost_total") > 0.0
     });
-    assert_eq!(client.ask(&Request::get(ORDER).token(&token)).status, 200);
-    assert_eq!(gate.admin(&Request::get("/healthz")).status, 200);
+    assert_eq!(gate.admin(&Request::get("/readyz")).status, 200);
 
-    let counted = || {
-        let metrics = gate.metrics();
-        metrics.sum("crossgate_events_written_total", &[])
-            + metrics.sum("crossgate_events_lost_total", &[])
-    };
-    let expected = f64::from(asked) + 1.0;
-    poll_until("each event written or lost", SOON, || (counted() - expected).abs() < 0.5);
-    for event in events::read(&disk.path()) {
-        assert!(event.is_object(), "what is there is whole");
-    }
+    disk.grow("64m");
+    let all = f64::from(u32::try_from(asked).unwrap());
+    poll_until("each event written or lost", Duration::from_secs(30), || {
+        (count("crossgate_events_written_total") + count("crossgate_events_lost_total") - all).abs()
+            < 0.5
+    });
+    let written = count("crossgate_events_written_total");
+    let ended = gate.finish();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let log = events::read(&disk.path().join("log"));
+    assert!((f64::from(u32::try_from(log.len()).unwrap()) - written).abs() < 0.5, "{written}");
+    let numbers: BTreeSet<u64> =
+        log.iter().map(|event| event["responseData"]["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(numbers.len(), log.len(), "no number twice");
+    let last = usize::try_from(*numbers.last().unwrap()).unwrap();
+    assert!(last <= asked, "a lost event is a gap in the numbers: {last} of {asked}");
 }
 
 #[test]
 fn room_on_the_disk_again_means_events_again() {
-    let disk = TinyDisk::mount("64k");
+    let disk = TinyDisk::mount("256k");
     let (idp, upstream) = (Idp::start(), Upstream::start());
-    let config = Config::new(&idp, upstream.address())
-        .settings("default: { mode: report-only, allowlist: [] }\n")
-        .set("events", format!("{{ directory: \"{}/log\" }}", disk.path().display()));
-    let ballast = disk.path().join("ballast");
-    let gate = Gate::start(config);
+    let gate = Gate::start(config(&idp, &upstream, &disk));
     let token = idp.token(&user(&idp.issuer(), Some(STRANGER)));
-    let ask = || gate.ask(&Request::get(ORDER).token(&token));
-    // Fills what is left; the write is cut short by the full disk.
-    let _full = std::fs::write(&ballast, vec![0; 128 << 10]);
-    poll_until("losses on record", SOON, || {
-        assert_eq!(ask().status, 200);
-        gate.metrics().sum("crossgate_events_lost_total", &[]) > 0.0
-    });
+    let ballast = disk.path().join("ballast");
+    // Takes what is left; the full disk cuts the write short.
+    let _full = std::fs::write(&ballast, vec![0; 512 << 10]);
+    flood(&gate, &token, 100);
+    let reply = gate.ask(&Request::get(ORDER).token(&token));
+    assert_eq!(reply.status, 200);
     std::fs::remove_file(&ballast).unwrap();
-    poll_until("events again", SOON, || {
-        let reply = ask();
-        let written = || {
-            let log = events::read(&disk.path().join("log"));
-            !events::of_decision(&log, &reply.decision()).is_empty()
-        };
-        (0..100).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            written()
-        })
+    poll_until("the event", Duration::from_secs(30), || {
+        let log = events::read(&disk.path().join("log"));
+        !events::of_decision(&log, &reply.decision()).is_empty()
     });
 }
+
+const STREAMS: usize = 64;
+const BATCH: usize = 1_000;

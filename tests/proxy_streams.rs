@@ -4,19 +4,16 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use rustls_pki_types::ServerName;
 use support::gate::{Config, Gate, ORDER, World};
 use support::identities::{OWNER, STRANGER, user};
 use support::idp::Idp;
 use support::raw::{Client, Request};
-use support::tls::{self, Certificate};
+use support::upstream::Upstream;
 use support::{SOON, free_address, h2, poll_until};
-use tokio_rustls::TlsConnector;
 
 /// A head with a token, its framing fields to follow.
 fn post(token: &str, fields: &str) -> String {
@@ -165,6 +162,19 @@ fn an_upstream_that_is_down_is_a_bad_gateway() {
     let failed = gate.metrics().sum("crossgate_requests_total", &[("outcome", "upstream_error")]);
     assert!(failed >= 1.0);
     assert_eq!(gate.admin(&Request::get("/readyz")).status, 200, "readiness is not the upstream's");
+}
+
+#[test]
+fn an_endpoint_that_is_down_leaves_the_work_to_the_others() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let endpoints = format!("[\"http://{}\", \"http://{}\"]", free_address(), upstream.address());
+    let config = Config::new(&idp, upstream.address())
+        .set("upstreams", format!("\n  orders: {{ endpoints: {endpoints} }}"));
+    let gate = Gate::start(config);
+    let token = idp.token(&user(&idp.issuer(), Some(OWNER)));
+    for _ in 0..10 {
+        assert_eq!(gate.ask(&Request::get(ORDER).token(&token)).status, 200);
+    }
 }
 
 #[test]
@@ -395,39 +405,6 @@ fn a_cancelled_http2_stream_frees_the_upstream() {
 }
 
 #[test]
-fn tls_offers_both_versions_of_http() {
-    let certificate = Certificate::generate();
-    let world = World::start(|config| {
-        config
-            .listener("tls: { certificate: tls.crt, key: tls.key }")
-            .file("tls.crt", certificate.chain_pem.as_str())
-            .file("tls.key", certificate.key_pem.as_str())
-    });
-    let token = world.user(OWNER);
-    for protocols in [&[][..], &[b"http/1.1".as_slice()]] {
-        let mut client =
-            Client::over(tls::connect(&certificate.client(protocols), world.gate.proxy));
-        let reply = client.ask(&Request::get(ORDER).token(&token));
-        assert_eq!(reply.status, 200);
-        assert_eq!(world.upstream.last().all("x-forwarded-proto"), ["https"]);
-    }
-    h2::runtime().block_on(async {
-        let connector = TlsConnector::from(Arc::clone(&certificate.client(&[b"h2", b"http/1.1"])));
-        let stream = tokio::net::TcpStream::connect(world.gate.proxy).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = connector.connect(name, stream).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
-        let sender = h2::over(stream).await;
-        let reply = h2::ask(&sender, h2::get(world.gate.proxy, ORDER, &token)).await.unwrap();
-        assert_eq!(reply.status(), 200);
-    });
-    let plain = Request::get(ORDER).token(&token).bytes();
-    let mut client = world.gate.connect();
-    client.send(plain);
-    assert!(client.try_read("GET").unwrap_or_default().is_none_or(|reply| reply.status == 400));
-}
-
-#[test]
 fn a_clean_end_finishes_what_runs_and_says_so_first() {
     let mut world = World::start(|config| config.set("drain", "{ timeout: 30s }"));
     let token = world.user(OWNER);
@@ -443,6 +420,30 @@ fn a_clean_end_finishes_what_runs_and_says_so_first() {
     assert_eq!((reply.status, reply.body.as_slice()), (200, b"waited".as_slice()));
     let ended = world.gate.wait_end();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_clean_end_finishes_the_streams_of_http2() {
+    let mut world = World::start(|config| config);
+    let (token, address) = (world.user(OWNER), world.gate.proxy);
+    h2::runtime().block_on(async {
+        let sender = h2::connect(address).await;
+        let mut slow = h2::get(address, ORDER, &token);
+        slow.headers_mut().insert("x-upstream", http::HeaderValue::from_static("wait"));
+        let other = sender.clone();
+        let slow = tokio::spawn(async move { h2::ask(&other, slow).await });
+        let arrived = async {
+            while world.upstream.count() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, arrived).await.unwrap();
+        world.gate.signal("TERM");
+        poll_until("not ready", SOON, || world.gate.admin(&Request::get("/readyz")).status == 503);
+        world.upstream.step();
+        assert_eq!(slow.await.unwrap().unwrap().body().as_ref(), b"waited");
+    });
+    assert_eq!(world.gate.wait_end().status.code(), Some(0));
 }
 
 #[test]

@@ -146,7 +146,7 @@ async fn respond(state: &AdminState, peer: SocketAddr, request: Request<Incoming
     };
     match (account, reading, request.method() == Method::PATCH) {
         _ if !known => problem(http::StatusCode::NOT_FOUND, "not_found", "there is no such path"),
-        (Some(account), true, _) => settings_api::get(state, account),
+        (Some(account), true, _) => settings_api::get(state, account).await,
         (Some(account), _, true) => {
             settings_api::patch(state, account, peer.ip(), id, request).await
         }

@@ -25,9 +25,12 @@ pub(super) fn account_of(path: &str) -> Option<&str> {
     (!account.contains('/')).then_some(account)
 }
 
-pub(super) fn get(state: &AdminState, account: &str) -> Answer {
+pub(super) async fn get(state: &AdminState, account: &str) -> Answer {
     match AccountId::parse(account) {
-        Ok(account) => shown(&state.settings.read(account)),
+        Ok(account) => {
+            let settings = state.settings.clone();
+            answered(move || shown(&settings.read(account))).await
+        }
         Err(error) => bad_request(&format!("`account_id`: {error}")),
     }
 }
@@ -63,7 +66,7 @@ pub(super) async fn patch(
     let agent = String::from_utf8_lossy(agent).into_owned();
     let actor = Actor { id, address: address.to_canonical(), agent };
     match state.settings.update_account(account, patch, if_match, actor).await {
-        Ok(updated) => shown(&updated),
+        Ok(updated) => answered(move || shown(&updated)).await,
         Err(UpdateError::Stale) => {
             let message = "`If-Match` is not the current `ETag`: the setting has changed";
             problem(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
@@ -73,6 +76,12 @@ pub(super) async fn patch(
         }
         Err(UpdateError::Settings(error)) => failed(&error),
     }
+}
+
+/// A setting of a million accounts takes a while to write; others are served meanwhile.
+async fn answered(write: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    let written = tokio::task::spawn_blocking(write).await;
+    written.unwrap_or_else(|_| failed(&SettingsError::Interrupted))
 }
 
 fn shown(updated: &Updated) -> Answer {

@@ -109,7 +109,7 @@ fn log_to_stderr(filter: &str, format: LogFormat) -> Result<(), String> {
 
 fn warn_of(config: &Config) {
     for finding in &config.warnings {
-        tracing::warn!(hint = finding.hint, "{finding}");
+        tracing::warn!("{finding}");
     }
 }
 

@@ -3,11 +3,13 @@
 //! Flows in: the owner's setting and the caller's identity. Flows out: verdicts.
 //! Knows nothing of HTTP, tokens or policies.
 
+mod account_set;
 mod index;
 mod setting;
 
+pub use account_set::AccountSet;
 pub use index::{SettingsIndex, SettingsIndexBuilder};
-pub use setting::{AccountSet, AccountSetting, TypeSetting};
+pub use setting::{AccountSetting, TypeSetting};
 
 use crate::iam::{AccountId, Identity};
 use crate::verdict::Verdict;

@@ -1,15 +1,10 @@
 //! One account's setting: a mode and an allowlist for each identity type.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::iam::{AccountId, IdentityType};
+use crate::perimeter::AccountSet;
 use crate::verdict::{Decision, Mode, Reason, Verdict};
-
-/// A set of accounts.
-///
-/// The hasher is fixed: who attacks picks look-ups, never entries.
-pub type AccountSet = HashSet<AccountId, foldhash::fast::FixedState>;
 
 /// Mode and allowlist for one identity type of one owner account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! Flows in: the text. Flows out: the index, or the first error with its place. No file, no clock.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use granit_parser::{Event, ScalarStyle, Span};
 
 use super::block::Block;
 use super::events::{DocumentError, Events, Position, Scalar, refused};
+use super::reason::{expected, unknown_key, unknown_mode};
 use crate::iam::{AccountId, IdentityType};
 use crate::perimeter::{AccountSet, AccountSetting, SettingsIndex, SettingsIndexBuilder};
 use crate::verdict::Mode;
@@ -20,17 +22,25 @@ use crate::verdict::Mode;
 /// # Errors
 /// The document is empty, is not YAML, or says something that is unknown, contradictory or twice.
 pub fn parse(text: &str) -> Result<SettingsIndex, DocumentError> {
-    match Pass::new(text, AccountSetting::default()).index(DefaultOrder::First)? {
+    parse_after(text, &SettingsIndex::default())
+}
+
+/// Parses the next version of a document; lists that stay are shared with the previous one, so that
+/// two versions of a large document fit where one does.
+///
+/// # Errors
+/// As of [`parse`].
+pub fn parse_after(text: &str, previous: &SettingsIndex) -> Result<SettingsIndex, DocumentError> {
+    let pass = |default| Pass { previous: Some(previous), ..Pass::new(text, default) };
+    match pass(AccountSetting::default()).index(DefaultOrder::First)? {
         Outcome::Index(index) => Ok(index),
         // The default came after accounts that build on it, so they are read once more with it.
-        Outcome::DefaultLater(default) => {
-            match Pass::new(text, default).index(DefaultOrder::Known)? {
-                Outcome::Index(index) => Ok(index),
-                Outcome::DefaultLater(_) => {
-                    Err(DocumentError { position: Position::default(), reason: REREAD.to_owned() })
-                }
+        Outcome::DefaultLater(default) => match pass(default).index(DefaultOrder::Known)? {
+            Outcome::Index(index) => Ok(index),
+            Outcome::DefaultLater(_) => {
+                Err(DocumentError { position: Position::default(), reason: REREAD.to_owned() })
             }
-        }
+        },
     }
 }
 
@@ -49,7 +59,7 @@ pub(super) fn parse_entry(text: &str) -> Result<(AccountId, Block), DocumentErro
     let (event, span) = pass.events.open_document()?;
     let Event::MappingStart(..) = event else { return Err(refused(&span, expected("a mapping"))) };
     let mut entries = Vec::new();
-    pass.each_entry("account", |pass, key, key_span| {
+    pass.each_entry(|pass, key, key_span| {
         entries.push((account(&key, key_span)?, pass.block(Level::Account)?));
         Ok(())
     })?;
@@ -62,6 +72,9 @@ pub(super) fn parse_entry(text: &str) -> Result<(AccountId, Block), DocumentErro
 
 struct Pass<'t> {
     events: Events<'t>,
+    previous: Option<&'t SettingsIndex>,
+    /// What the account that is being read had before.
+    before: Option<AccountSetting>,
     base: AccountSetting,
     empty: Arc<AccountSet>,
     /// Equal lists, which become one.
@@ -96,6 +109,30 @@ enum Level {
     Type,
 }
 
+/// The keys of one mapping, each of which may come once.
+struct Seen {
+    known: &'static [&'static str],
+    seen: [bool; KEYS_MAX],
+}
+
+impl Seen {
+    fn of(known: &'static [&'static str]) -> Self {
+        Self { known, seen: [false; KEYS_MAX] }
+    }
+
+    /// The key, if the mapping may have it and has not had it yet.
+    fn first(&mut self, key: &str, span: &Span) -> Result<&'static str, DocumentError> {
+        let mut places = self.known.iter().zip(&mut self.seen);
+        let Some((known, seen)) = places.find(|(known, _)| **known == key) else {
+            return Err(unknown_key(key, self.known, span));
+        };
+        if std::mem::replace(seen, true) {
+            return Err(refused(span, format!("key `{key}` is there twice")));
+        }
+        Ok(known)
+    }
+}
+
 impl Level {
     fn keys(self) -> &'static [&'static str] {
         match self {
@@ -110,6 +147,8 @@ impl<'t> Pass<'t> {
     fn new(text: &'t str, base: AccountSetting) -> Self {
         Self {
             events: Events::new(text),
+            previous: None,
+            before: None,
             base,
             empty: Arc::default(),
             lists: HashMap::default(),
@@ -122,22 +161,20 @@ impl<'t> Pass<'t> {
         let mut builder = SettingsIndexBuilder::default();
         let mut accounts_seen = false;
         let mut later = None;
-        self.each_entry("key", |pass, key, span| match key.as_str() {
-            "default" => {
-                let block = pass.block(Level::Account)?;
-                let setting = block.resolve(&AccountSetting::default(), &pass.empty);
-                if accounts_seen && order == DefaultOrder::First {
-                    later = Some(setting);
-                } else {
-                    pass.base = setting;
-                }
-                Ok(())
-            }
-            "accounts" => {
+        let mut seen = Seen::of(&TOP_KEYS);
+        self.each_entry(|pass, key, span| {
+            if seen.first(&key, span)? == ACCOUNTS {
                 accounts_seen = true;
-                pass.accounts(&mut builder)
+                return pass.accounts(&mut builder);
             }
-            _ => Err(unknown_key(&key, &["default", "accounts"], span)),
+            let block = pass.block(Level::Account)?;
+            let setting = block.resolve(&AccountSetting::default(), &pass.empty);
+            if accounts_seen && order == DefaultOrder::First {
+                later = Some(setting);
+            } else {
+                pass.base = setting;
+            }
+            Ok(())
         })?;
         self.events.close_document()?;
         Ok(match later {
@@ -166,19 +203,20 @@ impl<'t> Pass<'t> {
         found: &mut Option<Position>,
     ) -> Result<(), DocumentError> {
         self.open()?;
-        self.each_entry("key", |pass, key, span| {
-            if key == "accounts" && pass.mapping_follows()? {
-                return pass.each_entry("account", |pass, key, span| {
-                    if key == wanted.as_str() && found.is_none() {
-                        *found = Some(Position::of(span));
-                    }
-                    pass.block(Level::Account).map(drop)
-                });
-            }
-            if key == "default" {
+        let mut seen = Seen::of(&TOP_KEYS);
+        self.each_entry(|pass, key, span| {
+            if seen.first(&key, span)? != ACCOUNTS {
                 return pass.block(Level::Account).map(drop);
             }
-            Err(unknown_key(&key, &["default", "accounts"], span))
+            if !pass.mapping_follows()? {
+                return Ok(());
+            }
+            pass.each_entry(|pass, key, span| {
+                if key == wanted.as_str() && found.is_none() {
+                    *found = Some(Position::of(span));
+                }
+                pass.block(Level::Account).map(drop)
+            })
         })
     }
 
@@ -189,6 +227,7 @@ impl<'t> Pass<'t> {
         loop {
             let Some((key, span)) = self.key()? else { return Ok(()) };
             let account = account(&key, &span)?;
+            self.before = self.previous.and_then(|previous| previous.listed(account)).cloned();
             let block = self.block(Level::Account)?;
             let setting = block.resolve(&self.base, &self.empty);
             if builder.insert(account, setting).is_some() {
@@ -211,32 +250,26 @@ impl<'t> Pass<'t> {
         }
     }
 
-    /// Calls back for each entry of the mapping that was just opened; a key twice is an error.
+    /// Calls back for each entry of the mapping that was just opened.
     fn each_entry(
         &mut self,
-        what: &str,
-        mut take: impl FnMut(&mut Self, String, &Span) -> Result<(), DocumentError>,
+        mut take: impl FnMut(&mut Self, Cow<'t, str>, &Span) -> Result<(), DocumentError>,
     ) -> Result<(), DocumentError> {
-        let mut seen: Vec<String> = Vec::new();
         while let Some((key, span)) = self.key()? {
-            if seen.contains(&key) {
-                return Err(refused(&span, format!("{what} `{key}` is there twice")));
-            }
-            if seen.len() < Level::Account.keys().len() {
-                seen.push(key.clone());
-            }
             take(self, key, &span)?;
         }
         Ok(())
     }
 
-    fn key(&mut self) -> Result<Option<(String, Span)>, DocumentError> {
+    fn key(&mut self) -> Result<Option<(Cow<'t, str>, Span)>, DocumentError> {
         let (event, span) = self.events.next()?;
         match event {
             Event::MappingEnd => Ok(None),
+            // The common case needs no copy of the text.
+            Event::Scalar(text, _, 0, _) => Ok(Some((text, span))),
             Event::Scalar(..) | Event::Alias(_) => {
                 let text = self.scalar((event, span), "a key")?.text;
-                Ok(Some((text, span)))
+                Ok(Some((Cow::Owned(text), span)))
             }
             _ => Err(refused(&span, expected("a key"))),
         }
@@ -250,16 +283,14 @@ impl<'t> Pass<'t> {
             _ => return Err(refused(&span, expected("a mapping with `mode` and `allowlist`"))),
         };
         let mut block = Block::default();
-        self.each_entry("key", |pass, key, span| {
-            if !level.keys().contains(&key.as_str()) {
-                return Err(unknown_key(&key, level.keys(), span));
-            }
-            match key.as_str() {
+        let mut seen = Seen::of(level.keys());
+        self.each_entry(|pass, key, span| {
+            match seen.first(&key, span)? {
                 "mode" => block.level.mode = Some(pass.mode()?),
                 "allowlist" => block.level.allowlist = Some(pass.allowlist()?),
                 "candidate" => block.candidate = Some(Box::new(pass.block(Level::Candidate)?)),
-                _ => {
-                    let kind = IdentityType::ALL.into_iter().find(|kind| kind.as_str() == key);
+                name => {
+                    let kind = IdentityType::ALL.into_iter().find(|kind| kind.as_str() == name);
                     if let Some(kind) = kind {
                         *block.of_type_mut(kind) = Some(pass.block(Level::Type)?.level);
                     }
@@ -307,7 +338,7 @@ impl<'t> Pass<'t> {
                 return Err(refused(&span, reason));
             }
         };
-        let mut list = AccountSet::default();
+        let mut list = Vec::new();
         loop {
             let next = self.events.next()?;
             if next.0 == Event::SequenceEnd {
@@ -316,13 +347,13 @@ impl<'t> Pass<'t> {
             let span = next.1;
             // The common case needs no copy of the text.
             if let Event::Scalar(text, _, 0, _) = &next.0 {
-                list.insert(account(text, &span)?);
+                list.push(account(text, &span)?);
             } else {
                 let text = self.scalar(next, "an account")?.text;
-                list.insert(account(&text, &span)?);
+                list.push(account(&text, &span)?);
             }
         }
-        let list = self.shared(list);
+        let list = self.shared(list.into_iter().collect());
         if anchor != 0 {
             self.anchors.insert(anchor, Anchored::List(Arc::clone(&list)));
         }
@@ -330,9 +361,12 @@ impl<'t> Pass<'t> {
     }
 
     /// One copy of each list, however often the document writes it.
-    fn shared(&mut self, mut list: AccountSet) -> Arc<AccountSet> {
+    fn shared(&mut self, list: AccountSet) -> Arc<AccountSet> {
         if list.is_empty() {
             return Arc::clone(&self.empty);
+        }
+        if let Some(known) = self.before.as_ref().and_then(|before| same_list(before, &list)) {
+            return known;
         }
         // The sum doesn't depend on the set's order.
         let hash =
@@ -342,7 +376,6 @@ impl<'t> Pass<'t> {
         {
             return Arc::clone(known);
         }
-        list.shrink_to_fit();
         let list = Arc::new(list);
         self.lists.insert(hash, Arc::clone(&list));
         list
@@ -372,49 +405,25 @@ impl<'t> Pass<'t> {
     }
 }
 
+/// The list of a setting that equals another one.
+fn same_list(setting: &AccountSetting, list: &AccountSet) -> Option<Arc<AccountSet>> {
+    let lists = IdentityType::ALL.into_iter().flat_map(|kind| {
+        [Some(setting.enforced(kind)), setting.candidate(kind)].into_iter().flatten()
+    });
+    lists.map(|own| &own.allowlist).find(|own| ***own == *list).map(Arc::clone)
+}
+
 fn account(text: &str, span: &Span) -> Result<AccountId, DocumentError> {
     AccountId::parse(text)
         .map_err(|error| refused(span, format!("`{text}` is no account: {error}")))
 }
 
-fn expected(what: &str) -> String {
-    format!("expected {what}")
-}
+const ACCOUNTS: &str = "accounts";
 
-fn unknown_key(key: &str, known: &[&str], span: &Span) -> DocumentError {
-    let hint = match nearest(key, known) {
-        Some(near) => format!("hint: `{near}`"),
-        None => format!("known are {}", listed(known)),
-    };
-    refused(span, format!("unknown key `{key}`; {hint}"))
-}
+const TOP_KEYS: [&str; 2] = ["default", ACCOUNTS];
 
-fn unknown_mode(scalar: &Scalar) -> String {
-    let known = Mode::ALL.map(Mode::as_str);
-    if scalar.is_null() {
-        return format!("the mode is empty; it is one of {}", listed(&known));
-    }
-    let text = &scalar.text;
-    let meant = match text.as_str() {
-        "enabled" => Some(Mode::Unrestricted.as_str()),
-        "monitor" => Some(Mode::ReportOnly.as_str()),
-        _ => nearest(text, &known),
-    };
-    match meant {
-        Some(meant) => format!("unknown mode `{text}`; hint: `{meant}`"),
-        None => format!("unknown mode `{text}`; it is one of {}", listed(&known)),
-    }
-}
-
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
-    let near = known.iter().copied().min_by_key(|candidate| distance(candidate))?;
-    (distance(near) <= near.len() / 3).then_some(near)
-}
-
-fn listed(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
+/// An account's block has the most.
+const KEYS_MAX: usize = 6;
 
 const LIST_HASHER: FixedState = FixedState::with_seed(0x5e77_1465);
 const EMPTY: &str = "the document is empty; hint: `accounts: {}` says that there are none";

@@ -97,7 +97,7 @@ impl Change<'_> {
                     return None;
                 }
                 let text = self.new_entry(column);
-                let setting = self.proven(&text, &Block::default())?;
+                let setting = self.proven(&text, &self.fresh_block())?;
                 let text = format!("{}{text}", newline(self.text));
                 (vec![Replacement { range: end..end, text }], setting)
             }
@@ -144,7 +144,7 @@ impl Change<'_> {
     /// The last way, for documents whose form gives no place to edit, such as shared anchors.
     fn anew(&self) -> Edited {
         let mut block = render::block_of(self.wanted);
-        let candidate = self.index.listed(self.account).and_then(render::candidate_of);
+        let candidate = render::candidate_of(self.index.setting(self.account));
         block.candidate = candidate.map(Box::new);
         let setting = block.resolve(self.index.default_setting(), &self.empty);
         let index = self.index.with_account(self.account, setting.clone());
@@ -152,8 +152,10 @@ impl Change<'_> {
         Edited { replacements: vec![replacement], setting, kept: Kept::Meaning }
     }
 
+    /// The block of an account that was not listed; it keeps the candidate that it had by default.
     fn fresh_block(&self) -> Block {
-        render::block_of(self.wanted)
+        let candidate = render::candidate_of(self.index.default_setting()).map(Box::new);
+        Block { candidate, ..render::block_of(self.wanted) }
     }
 
     fn new_entry(&self, column: usize) -> String {

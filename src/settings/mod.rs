@@ -10,10 +10,11 @@ mod etag;
 mod events;
 mod file;
 mod place;
+mod reason;
 mod render;
 mod store;
 
-pub use document::{parse, position};
+pub use document::{parse, parse_after, position};
 pub use etag::{ETag, IfMatch};
 pub use events::{DocumentError, Position};
 pub use file::SettingsError;

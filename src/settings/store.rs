@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::document::parse;
+use super::document::parse_after;
 use super::edit::{Kept, edit};
 use super::etag::{ETag, IfMatch};
 use super::file::{SettingsError, read, replace};
@@ -206,7 +206,7 @@ impl Shared {
             return Ok(Reloaded::Unchanged);
         }
         let source = path.display().to_string();
-        match load(path) {
+        match load(path, &self.settings()) {
             Ok((index, loaded)) => {
                 tracing::info!(file = %source, accounts = index.len(), "settings loaded");
                 self.publish(&source, index);
@@ -279,10 +279,13 @@ impl fmt::Debug for SettingsStore {
     }
 }
 
-fn load(path: &Path) -> Result<(SettingsIndex, Fingerprint), SettingsError> {
+fn load(
+    path: &Path,
+    previous: &SettingsIndex,
+) -> Result<(SettingsIndex, Fingerprint), SettingsError> {
     let (text, version) = read(path)?;
-    let index =
-        parse(&text).map_err(|error| SettingsError::Document { path: path.to_owned(), error })?;
+    let index = parse_after(&text, previous)
+        .map_err(|error| SettingsError::Document { path: path.to_owned(), error })?;
     Ok((index, version))
 }
 

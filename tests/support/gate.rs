@@ -23,6 +23,7 @@ pub struct Config {
     pub settings: String,
     files: Vec<(String, String)>,
     listener: String,
+    parent: PathBuf,
 }
 
 impl Config {
@@ -49,6 +50,7 @@ impl Config {
             settings: "default: { mode: unrestricted, allowlist: [] }\n".to_owned(),
             files: Vec::new(),
             listener: String::new(),
+            parent: std::env::temp_dir(),
         }
     }
 
@@ -74,6 +76,14 @@ impl Config {
     /// A further key of the listener, such as `tls: { … }`.
     pub fn listener(mut self, text: &str) -> Self {
         self.listener = format!("\n    {text}");
+        self
+    }
+
+    /// Everything in memory: for tests that must not wait for a disk that others use.
+    pub fn in_memory(mut self) -> Self {
+        let memory = PathBuf::from("/dev/shm");
+        assert!(memory.is_dir(), "no file system in memory");
+        self.parent = memory;
         self
     }
 
@@ -138,7 +148,8 @@ impl Gate {
     }
 
     fn launch(config: Config) -> Self {
-        let directory = tempfile::Builder::new().prefix("crossgate-test-").tempdir().unwrap();
+        let directory =
+            tempfile::Builder::new().prefix("crossgate-test-").tempdir_in(&config.parent).unwrap();
         let (proxy, admin) = (free_address(), free_address());
         fs::write(directory.path().join("settings.yaml"), &config.settings).unwrap();
         for (name, text) in &config.files {

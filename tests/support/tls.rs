@@ -4,41 +4,83 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 
-/// A certificate for `localhost` with its key.
+/// A certificate with its key, signed by itself or by another one.
 pub struct Certificate {
     pub chain_pem: String,
     pub key_pem: String,
-    roots: RootCertStore,
+    der: CertificateDer<'static>,
+    params: CertificateParams,
+    key: KeyPair,
 }
 
 impl Certificate {
-    /// A new one, signed by itself.
+    /// A new one for `localhost`, signed by itself.
     pub fn generate() -> Self {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(cert.der().clone()).unwrap();
-        Self { chain_pem: cert.pem(), key_pem: signing_key.serialize_pem(), roots }
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self::new(&certificate, params, key)
     }
 
-    /// What a client needs that trusts it and offers these protocols.
+    /// A new authority that may sign others.
+    pub fn authority() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self::new(&certificate, params, key)
+    }
+
+    /// A new one for a client, signed by this authority.
+    pub fn sign_client(&self, name: &str) -> Self {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        Self::new(&certificate, params, key)
+    }
+
+    /// A client that trusts this certificate, offers these protocols and shows nothing.
     pub fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
+        let mut config = self.trusting().with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     }
+
+    /// A client that trusts this certificate and shows its own.
+    pub fn client_with(&self, own: &Self) -> Arc<ClientConfig> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.key.serialize_der()));
+        let chain = vec![own.der.clone()];
+        Arc::new(self.trusting().with_client_auth_cert(chain, key).unwrap())
+    }
+
+    fn new(certificate: &rcgen::Certificate, params: CertificateParams, key: KeyPair) -> Self {
+        Self {
+            chain_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            der: certificate.der().clone(),
+            params,
+            key,
+        }
+    }
+
+    fn trusting(&self) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+    }
 }
 
-/// A TLS connection to `localhost`.
+/// A TLS connection to `localhost`; the handshake happens with the first bytes.
 pub fn connect(config: &Arc<ClientConfig>, address: SocketAddr) -> impl Read + Write + use<> {
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(Arc::clone(config), name).unwrap();

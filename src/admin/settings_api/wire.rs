@@ -173,13 +173,13 @@ fn accounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountSet, D:
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<AccountSet, A::Error> {
-            let mut accounts = AccountSet::default();
+            let mut accounts = Vec::new();
             loop {
                 let next: Option<AccountId> = items.next_element().map_err(|error| {
                     de::Error::custom(format!("`external_allowed_accounts`: {error}"))
                 })?;
-                let Some(account) = next else { return Ok(accounts) };
-                accounts.insert(account);
+                let Some(account) = next else { return Ok(accounts.into_iter().collect()) };
+                accounts.push(account);
             }
         }
     }

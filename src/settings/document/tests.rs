@@ -193,3 +193,15 @@ fn an_account_is_found() {
     assert_eq!(position(text, id("b")).unwrap().to_string(), "3:3");
     assert_eq!(position(text, id("c")), None);
 }
+
+#[test]
+fn the_next_version_shares_lists_that_stay() {
+    let text = "accounts:\n  a: { allowlist: [x, y] }\n";
+    let one = parse(text).unwrap();
+    let two = parse_after(&text.replace("a:", "b: { allowlist: [x] }\n  a:"), &one).unwrap();
+    let list = |index: &SettingsIndex, account| {
+        Arc::clone(&index.setting(id(account)).enforced(IdentityType::User).allowlist)
+    };
+    assert!(Arc::ptr_eq(&list(&one, "a"), &list(&two, "a")));
+    assert_eq!(list(&two, "b").len(), 1);
+}

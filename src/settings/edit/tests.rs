@@ -147,6 +147,12 @@ fn edits_keep_all_that_they_do_not_change() {
             limited_b(),
             "accounts: # none\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\ndefault: {}\n",
         ),
+        // What the default proposed is still proposed.
+        (
+            "default: { candidate: { user: { mode: limited } } }\naccounts:\n  z: {}\n",
+            limited_b(),
+            "default: { candidate: { user: { mode: limited } } }\naccounts:\n  z: {}\n  \"a\":\n    mode: limited\n    allowlist: [\"b\"]\n    candidate: { user: { mode: limited, allowlist: [] } }\n",
+        ),
         // No `accounts` at all.
         (
             "default: {} # d",
