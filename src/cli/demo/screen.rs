@@ -149,7 +149,10 @@ impl Screen {
 
     /// The standard queries.
     pub(super) fn queries(self, events: &[Value]) -> Result<String, QueryError> {
-        let mut out = self.heading(4, "What was recorded: crossgate events query '…'");
+        let mut out = self.heading(
+            4,
+            "What was recorded, of `limited` denials alone: crossgate events query '…'",
+        );
         let Self { bold, dim, .. } = self;
         for query in QUERIES {
             let groups = groups(query, events)?;
