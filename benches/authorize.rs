@@ -53,17 +53,33 @@ fn authorize(bencher: Bencher<'_, '_>, mode: Mode) {
     log.close().unwrap();
 }
 
-#[divan::bench]
-fn route(bencher: Bencher<'_, '_>) {
-    let table = table();
-    let mut buffer = String::new();
-    let headers = http::HeaderMap::new();
-    bencher.bench_local(|| {
-        let path = route::decode(black_box(PATH)).unwrap();
-        let matched = table.find(&Method::GET, &path).unwrap();
-        let request = matched.ask(&headers, [192, 0, 2, 10].into(), &mut buffer).unwrap();
-        black_box(request.resource.len())
-    });
+#[divan::bench_group]
+mod route_step {
+    use super::*;
+
+    #[divan::bench]
+    fn whole(bencher: Bencher<'_, '_>) {
+        let table = table();
+        let mut buffer = String::new();
+        let headers = http::HeaderMap::new();
+        bencher.bench_local(|| {
+            let path = route::decode(black_box(PATH)).unwrap();
+            let matched = table.find(&Method::GET, &path).unwrap();
+            let request = matched.ask(&headers, [192, 0, 2, 10].into(), &mut buffer).unwrap();
+            black_box(request.resource.len())
+        });
+    }
+
+    #[divan::bench]
+    fn decode(bencher: Bencher<'_, '_>) {
+        bencher.bench_local(|| route::decode(black_box(PATH)).unwrap().len());
+    }
+
+    #[divan::bench]
+    fn find(bencher: Bencher<'_, '_>) {
+        let table = table();
+        bencher.bench_local(|| table.find(&Method::GET, black_box(PATH)).unwrap().index);
+    }
 }
 
 fn open_log(directory: &std::path::Path) -> (EventLog, Vec<EventAppender>) {

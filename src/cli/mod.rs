@@ -3,6 +3,7 @@
 //! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
 
 pub mod check;
+pub mod demo;
 pub mod events;
 pub mod health;
 pub mod report;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Validates the configuration and settings, and looks for what is doubtful
     Check(check::CheckArgs),
+    /// Shows the whole product on loopback, with nothing to set up
+    Demo(demo::DemoArgs),
     /// Searches the event log and follows it
     Events(events::EventsArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
@@ -58,6 +61,7 @@ enum TokenCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
         Command::Health(args) => health::run(&args),
         Command::Report(args) => report::run(args),

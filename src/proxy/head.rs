@@ -2,7 +2,7 @@
 
 use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
-use http::{HeaderMap, Version, request};
+use http::{HeaderMap, HeaderName, Version, request};
 
 use crate::proxy::Rejection;
 
@@ -75,14 +75,14 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
 /// What all events of a request share, if the client sent something well-formed: the trace id of
 /// `traceparent` (W3C Trace Context), else `x-request-id`.
 pub(super) fn correlation_id(headers: &HeaderMap) -> Option<&str> {
-    single(headers, "traceparent").and_then(trace_id).or_else(|| {
-        single(headers, "x-request-id").filter(|id| {
+    single(headers, &TRACEPARENT).and_then(trace_id).or_else(|| {
+        single(headers, &X_REQUEST_ID).filter(|id| {
             (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_request_id_byte)
         })
     })
 }
 
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),
@@ -114,6 +114,9 @@ fn trace_id(traceparent: &str) -> Option<&str> {
 fn is_request_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(&byte)
 }
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer than a UUID or a trace id in any common spelling.
 const REQUEST_ID_BYTES_MAX: usize = 128;

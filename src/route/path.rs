@@ -47,19 +47,39 @@ pub fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
     if bytes.first() != Some(&b'/') {
         return Err(PathError::Relative);
     }
-    let mut encoded = false;
-    for byte in bytes {
-        match CLASS.get(usize::from(*byte)) {
-            Some(Class::Plain) => {}
-            Some(Class::Percent) => encoded = true,
-            Some(Class::Parameter) => return Err(PathError::Parameter),
-            Some(Class::Backslash) => return Err(PathError::Slash),
-            Some(Class::Refused) | None => return Err(PathError::Character),
-        }
+    let seen = survey(bytes);
+    if seen & REFUSED != 0 {
+        return Err(refusal(bytes));
     }
-    let decoded = if encoded { Cow::Owned(decode_percent(bytes)?) } else { Cow::Borrowed(raw) };
+    if seen & (PERCENT | PAIR) == 0 {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let decoded =
+        if seen & PERCENT == 0 { Cow::Borrowed(raw) } else { Cow::Owned(decode_percent(bytes)?) };
     check_segments(&decoded)?;
     Ok(decoded)
+}
+
+/// What kinds of bytes a path has, in one pass without a branch: most paths need no other.
+fn survey(bytes: &[u8]) -> u8 {
+    let mut seen = 0;
+    let mut last = 0;
+    for byte in bytes {
+        let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(REFUSED);
+        // A slash before a slash or a dot sets PAIR.
+        seen |= kind & !PAIR | (last & SLASH) << 1 & kind;
+        last = kind;
+    }
+    seen
+}
+
+fn refusal(bytes: &[u8]) -> PathError {
+    let kind = |byte: u8| KINDS.get(usize::from(byte)).copied().unwrap_or(REFUSED);
+    match bytes.iter().find(|byte| kind(**byte) & REFUSED != 0) {
+        Some(b';') => PathError::Parameter,
+        Some(b'\\') => PathError::Slash,
+        Some(_) | None => PathError::Character,
+    }
 }
 
 fn decode_percent(bytes: &[u8]) -> Result<String, PathError> {
@@ -114,16 +134,17 @@ fn check_segments(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-enum Class {
-    Backslash,
-    Parameter,
-    Percent,
-    Plain,
-    Refused,
-}
+/// The byte is refused as it stands.
+const REFUSED: u8 = 1;
+/// The byte begins a percent-encoding.
+const PERCENT: u8 = 2;
+/// The byte is a slash.
+const SLASH: u8 = 4;
+/// The byte after a slash would make an empty or a dot segment, or a name that starts with a dot.
+const PAIR: u8 = 8;
+const _: () = assert!(SLASH << 1 == PAIR);
 
-static CLASS: [Class; 256] = classes();
+static KINDS: [u8; 256] = kinds();
 
 #[expect(
     clippy::indexing_slicing,
@@ -131,22 +152,24 @@ static CLASS: [Class; 256] = classes();
     clippy::cast_possible_truncation,
     reason = "evaluated at compile time, where a slip does not compile"
 )]
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Refused; 256];
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [REFUSED; 256];
     let mut byte = 0;
     while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'\\' => Class::Backslash,
-            b';' => Class::Parameter,
-            b'%' => Class::Percent,
-            // RFC 3986 has no place for these in a path, and servers disagree about them.
-            b'#' | b'?' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => Class::Refused,
-            0x21..0x7f => Class::Plain,
-            _ => Class::Refused,
+        kinds[byte] = match byte as u8 {
+            b'%' => PERCENT,
+            b'/' => SLASH | PAIR,
+            b'.' => PAIR,
+            // RFC 3986 has no place for most of these in a path, and servers disagree about all.
+            b'#' | b'?' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' | b';' | b'\\' => {
+                REFUSED
+            }
+            0x21..0x7f => 0,
+            _ => REFUSED,
         };
         byte += 1;
     }
-    classes
+    kinds
 }
 
 #[cfg(test)]

@@ -1,0 +1,193 @@
+//! `crossgate demo` as a user runs it.
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+/// The demo with an empty temporary directory of its own.
+fn demo(temporary: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossgate"));
+    command.arg("demo").env("TMPDIR", temporary).env("HOME", "/nonexistent").current_dir("/");
+    command
+}
+
+fn once(temporary: &Path) -> Output {
+    demo(temporary).arg("--once").output().unwrap()
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).unwrap().next().is_none()
+}
+
+/// The line that begins so, its words separated by single spaces.
+#[track_caller]
+fn line(text: &str, beginning: &str) -> String {
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let found = lines.find(|line| line.starts_with(beginning));
+    assert!(found.is_some(), "no `{beginning}` in {text}");
+    found.unwrap()
+}
+
+#[test]
+fn the_story_comes_out_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = once(temporary.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(is_empty(temporary.path()));
+
+    for (beginning, expected) in [
+        ("ada", "ada the account's own user 200 200 200"),
+        ("pat", "pat of Parcel 444444444444 200 candidate: deny 200 would permit 200"),
+        ("sam of", "sam of Stray 999999999999 200 candidate: deny 200 would deny 403 denied"),
+        ("sam in", "sam in a trusted profile 200 200 200"),
+        ("| account 222222222222", "| account 222222222222 for `limited`: NOT READY"),
+        ("| account 444444444444", "| account 444444444444 1 requests"),
+        (
+            "operator",
+            "operator PATCHes the setting 200 in force from this answer on, and in settings.yaml",
+        ),
+    ] {
+        assert_eq!(line(&text, beginning), expected);
+    }
+    assert!(line(&text, "acme-dev, its candidate").contains("2 requests would be denied"));
+    assert!(text.contains("; 0 lost\n"), "{text}");
+    assert!(text.contains("the service is told x-crossgate-account: 222222222222\n"), "{text}");
+    assert!(text.contains("403 external_account_denied\n"), "{text}");
+    let enforced = |flag: &str, decision: &str| {
+        let query =
+            format!("responseData.isEnforced:\"{flag}\" AND responseData.decision:\"{decision}\"");
+        let found = line(&text, &query);
+        let count = found.strip_prefix(&query).unwrap().strip_suffix(" events").unwrap();
+        count.trim().parse::<usize>().unwrap()
+    };
+    assert_eq!(enforced("false", "Deny"), 3);
+    assert!(100 < enforced("false", "Permit"));
+    assert_eq!(enforced("true", "Deny"), 2);
+    assert!(line(&text, "Everything").starts_with("Everything came out as expected."));
+}
+
+#[test]
+fn the_story_is_one_plain_screen_without_tokens() {
+    let temporary = tempfile::tempdir().unwrap();
+    let text = String::from_utf8(once(temporary.path()).stdout).unwrap();
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest <= 100, "{widest} columns: {text}");
+    assert!(text.lines().count() <= 50, "{} lines", text.lines().count());
+    assert!(!text.contains("eyJ"), "a token: {text}");
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+#[test]
+fn colour_is_on_demand_and_adds_nothing_but_colour() {
+    let temporary = tempfile::tempdir().unwrap();
+    let coloured = demo(temporary.path()).arg("--once").env("CLICOLOR_FORCE", "1").output();
+    let text = String::from_utf8(coloured.unwrap().stdout).unwrap();
+    assert!(text.contains("\u{1b}[32m200"), "{text:?}");
+    let plain = anstream::adapter::strip_str(&text).to_string();
+    let widest = plain.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest <= 100, "{widest} columns: {plain}");
+}
+
+#[test]
+fn no_temporary_directory_is_an_error_that_says_so() {
+    let output = once(Path::new("/nonexistent"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent"));
+}
+
+/// A demo that runs until it is told to end; ended at the latest when it is dropped.
+struct Running {
+    process: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        Self { process, output }
+    }
+
+    /// What it prints until it waits.
+    fn invitation(&mut self) -> String {
+        let mut text = String::new();
+        while !text.contains("Ctrl-C") {
+            assert_ne!(self.output.read_line(&mut text).unwrap(), 0, "it ended: {text}");
+        }
+        text
+    }
+
+    fn interrupt(&mut self) -> Option<i32> {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn shell(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn an_interrupted_story_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut running = Running::start(demo(temporary.path()).arg("--once"));
+    running.output.read_line(&mut String::new()).unwrap();
+    assert_eq!(running.interrupt(), Some(2));
+    assert!(is_empty(temporary.path()), "files are left");
+}
+
+#[test]
+fn printed_commands_work_as_they_are_until_it_is_interrupted() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut running = Running::start(&mut demo(temporary.path()));
+    let text = running.invitation();
+    let lines: Vec<&str> = text.lines().collect();
+    let asked: Vec<_> = lines
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [what, command] if command.starts_with("curl -i ") => Some((*what, *command)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked.len(), 6, "{text}");
+    for (what, command) in asked {
+        let (_, expected) = what.rsplit_once(": ").unwrap();
+        let answer = shell(&format!("{command} --silent --max-time 10"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{what}: {answer}");
+        assert_eq!(answer.contains("\"x-crossgate-account\""), expected == "200", "{answer}");
+    }
+    let setting = lines.iter().find(|line| line.starts_with("curl http")).unwrap();
+    assert!(shell(&format!("{setting} --silent")).contains("\"state\":\"monitor\""));
+    let file = lines.iter().find_map(|line| Some(line.split_once("acme-shop too: ")?.1)).unwrap();
+    assert!(PathBuf::from(file).starts_with(temporary.path()));
+    let settings = std::fs::read_to_string(file).unwrap();
+    std::fs::write(file, settings.replace("report-only", "limited")).unwrap();
+    let stranger =
+        lines.iter().find(|line| line.starts_with("curl -i ") && line.contains("/222222222222/"));
+    let refused = (0..POLLS_MAX).any(|_| {
+        std::thread::sleep(POLL_INTERVAL);
+        shell(&format!("{} --silent", stranger.unwrap())).starts_with("HTTP/1.1 403")
+    });
+    assert!(refused, "an edit of {file} is not in force");
+
+    assert_eq!(running.interrupt(), Some(0));
+    assert!(is_empty(temporary.path()), "files are left");
+}
+
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Ten seconds, for a machine with much else to do.
+const POLLS_MAX: usize = 100;
