@@ -2,7 +2,7 @@
 # final stage has.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock rustfmt.toml clippy.toml ./
+COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY src src
 RUN cargo build --release --locked --bin crossgate \
