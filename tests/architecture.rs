@@ -338,7 +338,7 @@ fn resolve(path: &str, modules: &BTreeSet<&str>, exports: &Exports) -> String {
         if modules.iter().any(|known| leads_to(&next, known)) {
             module = next;
         } else if let Some(part) = exports.get(&(module.clone(), segment.to_owned())) {
-            module = part.clone();
+            module.clone_from(part);
         } else {
             break;
         }
