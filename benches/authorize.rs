@@ -55,7 +55,7 @@ fn authorize(bencher: Bencher<'_, '_>, mode: Mode) {
 
 #[divan::bench_group]
 mod route_step {
-    use super::*;
+    use super::{Bencher, Method, PATH, black_box, route, table};
 
     #[divan::bench]
     fn whole(bencher: Bencher<'_, '_>) {

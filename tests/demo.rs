@@ -45,7 +45,7 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
         ("sam of", "sam of Stray 999999999999 200 candidate: deny 200 would deny 403 denied"),
         ("sam in", "sam in a trusted profile 200 200 200"),
         ("| account 222222222222", "| account 222222222222 for `limited`: NOT READY"),
-        ("| account 444444444444", "| account 444444444444 1 requests"),
+        ("| account 444444444444", "| account 444444444444 1 request"),
         (
             "operator",
             "operator PATCHes the setting 200 in force from this answer on, and in settings.yaml",

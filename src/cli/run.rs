@@ -42,7 +42,11 @@ pub fn run(args: &RunArgs) -> ExitCode {
     }
     let config = match config::load(&args.config) {
         Ok(config) => config,
-        Err(error) => return cannot_run(&error.to_string()),
+        Err(error) => {
+            // Each finding says itself whether it is an error.
+            anstream::eprintln!("{error}");
+            return ExitCode::from(2);
+        }
     };
     warn_of(&config);
     let metrics = match telemetry::install() {

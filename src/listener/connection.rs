@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +12,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Request;
+use http_body_util::{BodyExt, Collected};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -105,21 +106,28 @@ pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<H
     tokio::time::timeout(timeout, look).await?
 }
 
-/// Tells a client that there are too many, and closes.
-pub(super) async fn refuse(stream: TcpStream, timeout: Duration) {
+/// Tells a client that there are too many, and closes; its request is not waited for.
+pub(super) async fn refuse(mut stream: TcpStream, timeout: Duration) {
     telemetry::request_without_route(Outcome::Overloaded);
-    let service = service_fn(|_: Request<Incoming>| async {
-        let id = Uuid::now_v7().hyphenated().to_string();
-        let mut response: Response<Full<Bytes>> = Rejection::Overloaded.response(&id);
-        if let Ok(value) = http::HeaderValue::try_from(id) {
-            response.headers_mut().insert(DECISION_HEADER, value);
-        }
-        Ok::<_, Infallible>(response)
-    });
-    let connection =
-        http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    let id = Uuid::now_v7().hyphenated().to_string();
+    let (head, body) = Rejection::Overloaded.response(&id).into_parts();
+    let mut answer = format!("HTTP/1.1 {}\r\n{DECISION_HEADER}: {id}\r\n", head.status);
+    for (name, value) in &head.headers {
+        let _ = write!(answer, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    let told = async {
+        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        let _ = write!(answer, "content-length: {}\r\n\r\n", body.len());
+        stream.write_all(answer.as_bytes()).await?;
+        stream.write_all(&body).await?;
+        stream.shutdown().await?;
+        // What the client has sent must be read, or the reset would overtake the answer.
+        let mut unread = [0; 1024];
+        while stream.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
     // Whether the client still hears it makes no difference here.
-    let _ = tokio::time::timeout(timeout, connection).await;
+    let _ = tokio::time::timeout(timeout, told).await;
 }
 
 fn http1_builder(limits: &Limits) -> http1::Builder {

@@ -35,7 +35,11 @@ fn check_host(head: &request::Parts) -> Result<(), Rejection> {
     {
         return Err(Rejection::Ambiguous("the `Host` is malformed"));
     }
-    match (head.uri.authority(), host) {
+    let authority = head.uri.authority();
+    if authority.is_some_and(|text| !text.as_str().bytes().all(is_host_byte)) {
+        return Err(Rejection::Ambiguous("the target's host is malformed"));
+    }
+    match (authority, host) {
         (Some(authority), Some(host)) if !same_host(authority, host) => {
             Err(Rejection::Ambiguous("the target and `Host` name different hosts"))
         }
@@ -153,6 +157,7 @@ mod tests {
         refused("/a", &[], "no `Host`");
         refused("/a", &[("host", "a"), ("host", "a")], "more than one `Host`");
         refused("http://evil/a", &[("host", "good")], "different hosts");
+        refused("http://a@h/a", &[("host", "h")], "malformed");
         refused("/a", &[("host", "a@b")], "malformed");
         refused("/a", &[("host", "a/b")], "malformed");
         refused("/a", &[("host", "a,b")], "malformed");

@@ -53,13 +53,15 @@ impl ReadinessReport {
         }
         more(out, "accounts", self.denials.len(), ACCOUNTS_SHOWN)?;
         if 0 < self.ungrouped_denials {
-            writeln!(out, "  and {} requests beyond the most groups", self.ungrouped_denials)?;
+            let requests = counted(self.ungrouped_denials, "request", "requests");
+            writeln!(out, "  and {requests} beyond the most groups")?;
         }
         if !self.permits.is_empty() {
             writeln!(out, "\n{bold}admitted by the allowlist{bold:#}")?;
         }
         for (caller, requests) in self.permits.iter().take(ACCOUNTS_SHOWN) {
-            writeln!(out, "  account {}  {requests} requests", printable(caller))?;
+            let requests = counted(*requests, "request", "requests");
+            writeln!(out, "  account {}  {requests}", printable(caller))?;
         }
         more(out, "accounts", self.permits.len(), ACCOUNTS_SHOWN)?;
         writeln!(out, "\n{dim}advice:{dim:#} {}", self.advice())
@@ -73,7 +75,9 @@ impl ReadinessReport {
             }
             Readiness::Ready => "nobody would be denied who isn't admitted by now".to_owned(),
             Readiness::WouldDeny { requests, accounts } => {
-                format!("{requests} requests would be denied, from {accounts} accounts")
+                let requests = counted(requests, "request", "requests");
+                let accounts = counted(accounts, "account", "accounts");
+                format!("{requests} would be denied, from {accounts}")
             }
         }
     }
@@ -194,12 +198,9 @@ fn write_account(out: &mut String, account: &AccountDenials, styles: Styles) -> 
         Suggestion::TrustedProfile => "make a trusted profile",
     };
     let (bold, dim) = (styles.bold, styles.dim);
-    writeln!(
-        out,
-        "  account {bold}{caller}{bold:#}  {} requests  {} identities",
-        account.requests,
-        account.identities.len()
-    )?;
+    let requests = counted(account.requests, "request", "requests");
+    let identities = counted(account.identities.len(), "identity", "identities");
+    writeln!(out, "  account {bold}{caller}{bold:#}  {requests}  {identities}")?;
     writeln!(out, "    suggestion: {what} ({})", account.suggestion.why())?;
     for identity in account.identities.iter().take(IDENTITIES_SHOWN) {
         let (kind, id) = (printable(&identity.identity_type), printable(&identity.id));
@@ -208,12 +209,20 @@ fn write_account(out: &mut String, account: &AccountDenials, styles: Styles) -> 
             name => format!(" ({})", printable(name)),
         };
         let (first, last) = (time::text(identity.first), time::text(identity.last));
-        writeln!(out, "    {kind} {id}{name}  {} requests, {first} to {last}", identity.requests)?;
+        let requests = counted(identity.requests, "request", "requests");
+        writeln!(out, "    {kind} {id}{name}  {requests}, {first} to {last}")?;
         for resource in &identity.resources {
             writeln!(out, "      {dim}{}{dim:#}", printable(resource))?;
         }
     }
     more(out, "identities", account.identities.len(), IDENTITIES_SHOWN)
+}
+
+fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+    match n.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        n => format!("{n} {many}"),
+    }
 }
 
 fn more(out: &mut String, what: &str, all: usize, shown: usize) -> fmt::Result {
