@@ -51,7 +51,7 @@ fn the_first_policy_works_as_it_is_written() {
     // Three callers while it is observed, one of two when it is limited.
     check("{\"order\":7}\n 200\n", 4);
     check("NOT READY", 1);
-    check("account stranger  1 requests  1 identities", 1);
+    check("\n  account stranger  ", 1);
     check("Deny      false     IBMid-eve", 1);
     check("\"external_account_denied\"", 1);
 }
