@@ -135,7 +135,7 @@ impl Gateway {
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
         let (drain, drained) = watch::channel(false);
-        let workers = start_workers(listeners, appenders, &reader, &keys, &config, &drained)?;
+        let workers = start_workers(listeners, appenders, &reader, &keys, &drained)?;
         let reloader = Arc::new(Reloader {
             config,
             writer,
@@ -206,11 +206,14 @@ struct Reloader {
 impl Reloader {
     /// Follows the configuration and the files of its certificates, until told to stop.
     async fn follow(self: Arc<Self>) {
-        let mut watcher = Watcher::new(self.watched());
+        let mut watcher = Watcher::new(watched(&self.config));
         loop {
             tokio::select! {
                 () = self.end.cancelled() => return,
-                _ = watcher.changed() => self.reload_configuration().await,
+                _ = watcher.changed() => {}
+            }
+            if let Some(new) = self.reload_configuration().await {
+                watcher.watch(watched(&new));
             }
         }
     }
@@ -221,15 +224,9 @@ impl Reloader {
         let _ = self.settings.reload(Reload::Always).await;
     }
 
-    fn watched(&self) -> Vec<PathBuf> {
-        let tls = self.config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let files = tls.flat_map(|tls| {
-            [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
-        });
-        files.flatten().chain([self.config.file.clone()]).collect()
-    }
-
-    async fn reload_configuration(&self) {
+    /// Takes over the configuration file; returns what is in force now, or `None` if the file was
+    /// refused.
+    async fn reload_configuration(&self) -> Option<Config> {
         let file = self.config.file.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let source = self.config.file.display().to_string();
@@ -239,8 +236,9 @@ impl Reloader {
                     self.warn_of_restart(&new);
                     publish(&self.writer, &new);
                     self.keys.reconfigure();
+                    self.settings.move_to(new.settings_file.clone());
                     tracing::info!(file = source, "the configuration was reloaded");
-                    return;
+                    return Some(new);
                 }
                 Err(error) => error.to_string(),
             },
@@ -254,6 +252,7 @@ impl Reloader {
         );
         telemetry::reloaded(&Part::Configuration, ReloadResult::Refused);
         self.writer.refuse(Part::Configuration, &source, SystemClock.now(), refused);
+        None
     }
 
     /// Reads all certificates before it replaces any.
@@ -277,14 +276,21 @@ impl Reloader {
             ("listeners", old.listeners != new.listeners),
             ("admin", old.admin != new.admin),
             ("workers", old.workers != new.workers),
-            ("settings.file", old.settings_file != new.settings_file),
             ("events", old.events != new.events),
-            ("drain", old.drain_timeout != new.drain_timeout),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "a change of this key takes effect after a restart");
         }
     }
+}
+
+/// The configuration's own file and those of its certificates.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let tls = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let files = tls.flat_map(|tls| {
+        [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
+    });
+    files.flatten().chain([config.file.clone()]).collect()
 }
 
 async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
@@ -322,7 +328,6 @@ fn start_workers(
     appenders: Vec<EventAppender>,
     reader: &SnapshotReader,
     keys: &JwksHandle,
-    config: &Config,
     drain: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let verifier = Verifier::new();
@@ -347,7 +352,6 @@ fn start_workers(
             upstream_tls: Arc::clone(&upstream_tls),
             connections: Arc::clone(&connections),
             drain: drain.clone(),
-            drain_timeout: config.drain_timeout,
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         let run = move || {

@@ -60,6 +60,17 @@ impl Watcher {
         Self { files, poll_interval, woken, _notices: notices }
     }
 
+    /// Watches these files from now on; those that were watched before keep their known version.
+    pub fn watch(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
+        let mut files = Self::with_interval(paths, self.poll_interval);
+        for (path, known) in &mut files.files {
+            if let Some((_, before)) = self.files.iter().find(|(other, _)| other == path) {
+                *known = before.clone();
+            }
+        }
+        *self = files;
+    }
+
     /// Waits until files have changed and then been quiet for [`QUIET`]; returns which.
     ///
     /// Cancel safe: a change that was not returned is returned by the next call.

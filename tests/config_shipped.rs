@@ -48,8 +48,8 @@ fn the_values_it_shows_are_the_defaults() {
     let minimal = "listeners: [{ address: 127.0.0.1:0 }]\n";
     let defaults = config::parse(minimal, Path::new("a.yaml"), &|_| None).unwrap();
     assert_eq!(defaults.edge, config.edge);
-    assert_eq!(defaults.drain_timeout, config.drain_timeout);
-    assert_eq!(defaults.drain_timeout, Duration::from_secs(30));
+    assert_eq!(defaults.edge.drain_timeout, config.edge.drain_timeout);
+    assert_eq!(defaults.edge.drain_timeout, Duration::from_secs(30));
     assert_eq!((defaults.workers, defaults.admin), (None, None));
 }
 

@@ -369,3 +369,31 @@ const REQUESTS: usize = 10_000;
 const REQUESTS_A_CHANGE: usize = 10;
 const CONNECTIONS: usize = 4;
 const STREAMS: usize = 32;
+
+#[test]
+fn settings_are_taken_from_another_file_when_the_configuration_names_one() {
+    let limited = format!("accounts:\n  \"{OWNER}\": {{ mode: limited, allowlist: [] }}\n");
+    let mut world = World::start(|config| config.file("others.yaml", limited));
+    let stranger = world.user(STRANGER);
+    assert_eq!(world.get(&stranger).status, 200);
+    world.gate.reconfigure(|config| config.set("settings", "{ file: others.yaml }"));
+    poll_until("the other settings", RELOADED, || world.get(&stranger).status == 403);
+    let open = format!("accounts:\n  \"{OWNER}\": {{ mode: unrestricted }}\n");
+    world.gate.replace("others.yaml", &open);
+    poll_until("a change of the other file", RELOADED, || world.get(&stranger).status == 200);
+}
+
+#[test]
+fn a_new_drain_timeout_holds_for_the_end() {
+    let mut world = World::start(|config| config.set("drain", "{ timeout: 60s }"));
+    let revision = world.gate.revision();
+    world.gate.reconfigure(|config| config.set("drain", "{ timeout: 100ms }"));
+    poll_until("the new configuration", RELOADED, || world.gate.revision() > revision);
+    let mut client = world.gate.connect();
+    client.send(Request::get("/public/x").header("x-upstream", "wait").bytes());
+    world.upstream.wait_count(1);
+    let begun = Instant::now();
+    world.gate.signal("TERM");
+    world.gate.wait_end();
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}

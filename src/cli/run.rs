@@ -42,11 +42,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     }
     let config = match config::load(&args.config) {
         Ok(config) => config,
-        Err(error) => {
-            // Each finding says itself whether it is an error.
-            anstream::eprintln!("{error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return cannot_run(&error.to_string()),
     };
     warn_of(&config);
     let metrics = match telemetry::install() {

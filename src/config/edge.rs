@@ -37,11 +37,12 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>) -> EdgeRules {
     if let Some(node) = root.get("forward_token") {
         edge.forward_token = reader.boolean(node, "forward_token").unwrap_or(edge.forward_token);
     }
+    edge.drain_timeout = read_drain(reader, root);
     edge
 }
 
 /// Reads `drain`; a minute is too long for most orchestrators, and 30 s is their usual patience.
-pub(super) fn read_drain(reader: &mut Reader<'_>, root: Table<'_>) -> Duration {
+fn read_drain(reader: &mut Reader<'_>, root: Table<'_>) -> Duration {
     root.get("drain")
         .and_then(|node| reader.table(node, "drain", DRAIN_KEYS))
         .and_then(|table| table.get("timeout"))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use miette::Diagnostic;
 
-use crate::config::finding::Finding;
+use crate::config::finding::{Finding, Severity};
 use crate::config::units::format_size;
 
 /// Why a configuration can't be used.
@@ -63,7 +63,10 @@ impl fmt::Display for Lines<'_> {
             if index != 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}: {finding}", finding.severity.as_str())?;
+            match finding.severity {
+                Severity::Error => finding.fmt(f)?,
+                Severity::Warning => write!(f, "warning: {finding}")?,
+            }
         }
         Ok(())
     }

@@ -62,8 +62,6 @@ pub struct Config {
     pub settings_file: Option<PathBuf>,
     /// Where decisions are recorded.
     pub events: EventsConfig,
-    /// How long running requests may take after the end was asked for.
-    pub drain_timeout: Duration,
     /// What is doubtful, but no reason to refuse.
     pub warnings: Vec<Finding>,
 }
@@ -142,7 +140,6 @@ fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> 
         edge: edge::read(reader, root),
         settings_file: read_settings(reader, root),
         events,
-        drain_timeout: edge::read_drain(reader, root),
         warnings: Vec::new(),
     })
 }

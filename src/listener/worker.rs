@@ -43,8 +43,6 @@ pub struct Worker {
     pub connections: Arc<AtomicUsize>,
     /// Becomes true when the process is to end.
     pub drain: watch::Receiver<bool>,
-    /// How long what runs may take to finish then.
-    pub drain_timeout: Duration,
 }
 
 /// Why a worker can't start.
@@ -97,12 +95,13 @@ impl Worker {
         }
         shared.draining.set(true);
         shared.alarms.wake_all();
+        let drain_timeout = shared.proxy.view().snapshot().edge.drain_timeout;
         let ended = async {
             while own_connections.get() > 0 {
                 tokio::time::sleep(DRAIN_PAUSE).await;
             }
         };
-        if tokio::time::timeout(self.drain_timeout, ended).await.is_err() {
+        if tokio::time::timeout(drain_timeout, ended).await.is_err() {
             tracing::warn!(
                 connections = own_connections.get(),
                 "the drain timeout is over, closing what still runs"

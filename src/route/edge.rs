@@ -16,6 +16,8 @@ pub struct EdgeRules {
     pub forward_token: bool,
     /// Limits of one connection and one message.
     pub limits: Limits,
+    /// How long running requests may take after the end of the process was asked for.
+    pub drain_timeout: Duration,
 }
 
 /// Limits of one connection and one message.
@@ -52,6 +54,7 @@ impl Default for EdgeRules {
             identity_header_prefix: "x-crossgate-".into(),
             forward_token: true,
             limits: Limits::default(),
+            drain_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use super::document::parse_after;
 use super::edit::{Kept, edit};
@@ -30,7 +31,8 @@ pub struct SettingsStore {
 }
 
 struct Shared {
-    path: Option<PathBuf>,
+    path: ArcSwapOption<PathBuf>,
+    moved: Notify,
     writer: SnapshotWriter,
     reader: SnapshotReader,
     clock: SystemClock,
@@ -134,7 +136,14 @@ impl SettingsStore {
         reader: SnapshotReader,
         on_update: OnUpdate,
     ) -> Self {
-        let shared = Shared { path, writer, reader, clock: SystemClock, on_update };
+        let shared = Shared {
+            path: ArcSwapOption::from_pointee(path),
+            moved: Notify::new(),
+            writer,
+            reader,
+            clock: SystemClock,
+            on_update,
+        };
         Self { shared: Arc::new(shared), version: Arc::default() }
     }
 
@@ -153,13 +162,32 @@ impl SettingsStore {
 
     /// Follows the file, for ever.
     pub async fn follow(&self) {
-        let mut watcher = Watcher::new(self.shared.path.clone());
         loop {
-            // A change between the load and the first look is found here.
-            // A refusal is already recorded; the next version may be better.
-            let _ = self.reload(Reload::IfChanged).await;
-            watcher.changed().await;
+            let path = self.shared.path.load_full();
+            let mut watcher = Watcher::new(path.as_deref().cloned());
+            let mut stayed = true;
+            while stayed {
+                // A change between the load and the first look is found here.
+                // A refusal is already recorded; the next version may be better.
+                let _ = self.reload(Reload::IfChanged).await;
+                stayed = tokio::select! {
+                    _ = watcher.changed() => true,
+                    () = self.shared.moved.notified() => false,
+                };
+            }
         }
+    }
+
+    /// Takes the settings from another file, or from none, once [`SettingsStore::follow`] looks.
+    pub fn move_to(&self, path: Option<PathBuf>) {
+        if self.shared.path.load().as_deref() == path.as_ref() {
+            return;
+        }
+        if path.is_none() {
+            self.shared.publish(BUILT_IN, SettingsIndex::default());
+        }
+        self.shared.path.store(path.map(Arc::new));
+        self.shared.moved.notify_one();
     }
 
     /// The setting in force for an account, with its tag.
@@ -196,17 +224,17 @@ impl Shared {
     }
 
     fn reload(&self, version: &mut Fingerprint, when: Reload) -> Result<Reloaded, SettingsError> {
-        let Some(path) = &self.path else {
+        let Some(path) = self.path.load_full() else {
             if when == Reload::Always {
                 self.publish(BUILT_IN, SettingsIndex::default());
             }
             return Ok(Reloaded::Unchanged);
         };
-        if when == Reload::IfChanged && Fingerprint::of(path) == *version {
+        if when == Reload::IfChanged && Fingerprint::of(&path) == *version {
             return Ok(Reloaded::Unchanged);
         }
         let source = path.display().to_string();
-        match load(path, &self.settings()) {
+        match load(&path, &self.settings()) {
             Ok((index, loaded)) => {
                 tracing::info!(file = %source, accounts = index.len(), "settings loaded");
                 self.publish(&source, index);
@@ -238,7 +266,7 @@ impl Shared {
         if_match: &IfMatch,
         actor: Actor,
     ) -> Result<Updated, UpdateError> {
-        let path = self.path.as_deref().ok_or(UpdateError::NoFile)?;
+        let path = self.path.load_full().ok_or(UpdateError::NoFile)?;
         // An edit of the file counts before a change that didn't know of it.
         self.reload(&mut version, Reload::IfChanged)?;
         let settings = self.settings();
@@ -252,7 +280,7 @@ impl Shared {
         if changes.is_empty() {
             return Ok(Updated { setting: before.clone(), etag });
         }
-        let (setting, written) = persist(path, &version, &settings, account, &wanted)?;
+        let (setting, written) = persist(&path, &version, &settings, account, &wanted)?;
         *version = written;
         let index = settings.with_account(account, setting.clone());
         let revision = self.publish(&path.display().to_string(), index);
