@@ -282,8 +282,12 @@ const UPDATE: u8 = 2;
 const LAYERS: [Layer; 2] = [Layer::Perimeter, Layer::Policy];
 const DECISIONS: [Decision; 2] = [Decision::Permit, Decision::Deny];
 const KINDS: [IdentityKind; 2] = [IdentityKind::Login, IdentityKind::Profile];
-const REASONS: [Reason; 3] =
-    [Reason::AccountAllowlisted, Reason::AccountNotAllowed, Reason::NoAccount];
+const REASONS: [Reason; 4] = [
+    Reason::AccountAllowlisted,
+    Reason::AccountNotAllowed,
+    Reason::NoAccount,
+    Reason::Unrestricted,
+];
 
 /// The longest correlation id that is kept, in bytes.
 pub const CORRELATION_BYTES_MAX: usize = 128;
