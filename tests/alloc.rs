@@ -1,0 +1,126 @@
+//! A warm decision allocates nothing: memory on the request path is time, and grows with traffic.
+//!
+//! Goal: no allocation between a parsed head and a permit once the token is known, with and without
+//! an event. Method: count this thread's allocations over a thousand decisions, by a gate without a
+//! metrics recorder, whose histograms keep samples until they are collected.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use crossgate::clock::{SystemClock, UnixMillis};
+use crossgate::event::EventsConfig;
+use crossgate::event::log::EventLog;
+use crossgate::forward::ClientAddress;
+use crossgate::iam::AccountId;
+use crossgate::perimeter::{AccountSetting, SettingsIndex};
+use crossgate::proxy::{Circumstances, Gate};
+use crossgate::route::{EdgeRules, QuestionSpec, RouteSpec, RouteTable, Upstream};
+use crossgate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
+use crossgate::token::{
+    Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, KeySet, KeySets, Verifier,
+};
+use crossgate::verdict::Mode;
+use data_encoding::BASE64URL_NOPAD;
+use http::{Request, request};
+
+const ISSUER: &str = "https://iam.example.com/identity";
+
+#[test]
+fn a_warm_decision_allocates_nothing_in_any_mode() {
+    for mode in Mode::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let config = EventsConfig { directory: directory.path().into(), ..EventsConfig::default() };
+        let (log, mut appenders) = EventLog::open(&config, "test", 1).unwrap();
+        let (reader, head) = world(mode);
+        let mut gate = Gate::new(&reader, Verifier::new().worker(), appenders.pop().unwrap());
+        let peer = ClientAddress::of_peer([192, 0, 2, 10].into());
+        let mut decide = |times| {
+            for _ in 0..times {
+                let (now, started) = (SystemClock.now(), SystemClock.tick());
+                let decision = gate.decision_id(now);
+                let circumstances = Circumstances { decision, peer: &peer, now, started };
+                assert!(gate.authorize(&head, &circumstances).is_ok());
+            }
+        };
+        decide(10);
+        let counted = allocation_counter::measure(|| decide(1000));
+        assert_eq!(counted.count_total, 0, "{mode:?}: {counted:?}");
+        drop(gate);
+        log.close().unwrap();
+    }
+}
+
+/// A snapshot in which a partner is on the owner's allowlist, and the head of its request.
+fn world(mode: Mode) -> (SnapshotReader, request::Parts) {
+    let key = Ed25519KeyPair::generate().unwrap();
+    let x = BASE64URL_NOPAD.encode(key.public_key().as_ref());
+    let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
+    let keys = KeySet::parse(jwks.as_bytes()).unwrap();
+    let allowlist = Arc::new([AccountId::parse("partner").unwrap()].into_iter().collect());
+    let settings = SettingsIndex::default()
+        .with_account(AccountId::parse("owner").unwrap(), AccountSetting::uniform(mode, allowlist));
+    let (writer, reader) = SnapshotWriter::new();
+    writer.publish(Part::Settings, "", UnixMillis(0), |_| Change::Settings(Arc::new(settings)));
+    writer.publish(Part::Configuration, "", UnixMillis(0), |_| Change::Configuration {
+        routes: Arc::new(RouteTable::compile(&[route()]).unwrap()),
+        edge: Arc::new(EdgeRules::default()),
+        key_sets: Arc::new(KeySets::new(vec![issuer()]).with_keys(ISSUER, keys)),
+    });
+    let head = Request::get("/v1/accounts/owner/orders/7")
+        .header("host", "orders.example")
+        .header("authorization", format!("Bearer {}", token(&key)))
+        .header("user-agent", "curl/8.5.0")
+        .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    (reader, head.body(()).unwrap().into_parts().0)
+}
+
+fn token(key: &Ed25519KeyPair) -> String {
+    let exp = SystemClock.now().seconds().0 + 3600;
+    let claims = format!(
+        r#"{{"iss":"{ISSUER}","iam_id":"IBMid-1","account":{{"bss":"partner"}},"exp":{exp}}}"#
+    );
+    let signed = format!(
+        "{}.{}",
+        BASE64URL_NOPAD.encode(br#"{"kid":"1","alg":"EdDSA"}"#),
+        BASE64URL_NOPAD.encode(claims.as_bytes())
+    );
+    format!("{signed}.{}", BASE64URL_NOPAD.encode(key.sign(signed.as_bytes()).as_ref()))
+}
+
+fn issuer() -> IssuerSpec {
+    IssuerSpec {
+        issuer: ISSUER.into(),
+        audiences: Vec::new(),
+        algorithms: vec![Algorithm::EdDsa],
+        jwks: JwksSource {
+            location: JwksLocation::File("keys.json".into()),
+            refresh: Duration::from_mins(5),
+            unknown_kid_interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+        },
+        leeway: Duration::from_secs(30),
+        claims: ClaimsMapping::Ibm,
+    }
+}
+
+fn route() -> RouteSpec {
+    RouteSpec {
+        path: "/v1/accounts/{account}/orders/{*order}".into(),
+        methods: Vec::new(),
+        question: Some(QuestionSpec {
+            action: "orders:GetOrder".into(),
+            resource: "arn:aws:orders::{account}:order/{order}".into(),
+            owner: "{account}".into(),
+            key_action: None,
+        }),
+        upstream: Arc::new(Upstream {
+            name: "orders".into(),
+            endpoints: vec!["http://127.0.0.1:9".parse().unwrap()],
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(1),
+        }),
+    }
+}
