@@ -80,6 +80,23 @@ fn large_bodies_cross_whole() {
 }
 
 #[test]
+fn a_client_may_pause_for_longer_than_an_upstream() {
+    let world = World::start(|config| {
+        let upstreams = config.part("upstreams").replace("] }", "], response_timeout: 1s }");
+        config.set("upstreams", upstreams).set("limits", "{ body_idle_timeout: 3s }")
+    });
+    let mut client = world.gate.connect();
+    client.send(post(&world.user(OWNER), "content-length: 10\r\n") + "first");
+    std::thread::sleep(Duration::from_millis(2200));
+    client.send("after");
+    assert_eq!(client.read("POST").json()["body"], "firstafter");
+
+    let mut silent = world.gate.connect();
+    silent.send(post(&world.user(OWNER), "content-length: 10\r\n") + "first");
+    assert_eq!(silent.read("POST").status, 408, "the client is late, not the upstream");
+}
+
+#[test]
 fn connections_on_both_sides_are_used_again() {
     let world = World::start(|config| config);
     let token = world.user(OWNER);

@@ -167,7 +167,8 @@ impl Forwarder {
         }
     }
 
-    /// The response's head in time; while the request's body flows, the time starts anew.
+    /// The response's head in time; while the request's body flows, or the client has yet to send
+    /// more of it, the time starts anew.
     async fn in_time<T>(
         &self,
         answer: impl Future<Output = T>,
@@ -183,7 +184,7 @@ impl Forwarder {
                 return Poll::Ready(Ok(answer));
             }
             while alarm.poll(cx).is_ready() {
-                if sent.frames() == frames {
+                if sent.frames() == frames && !sent.awaits_client() {
                     return Poll::Ready(Err(UpstreamError::ResponseTimeout));
                 }
                 frames = sent.frames();
