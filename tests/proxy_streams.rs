@@ -80,6 +80,17 @@ fn large_bodies_cross_whole() {
 }
 
 #[test]
+fn a_body_of_unknown_length_crosses_whatever_the_method() {
+    let world = World::start(|config| config);
+    let head = post(&world.user(OWNER), "transfer-encoding: chunked\r\n");
+    for method in ["GET", "DELETE", "PATCH"] {
+        let mut client = world.gate.connect();
+        client.send(head.replacen("POST", method, 1) + "5\r\nquery\r\n0\r\n\r\n");
+        assert_eq!(client.read(method).json()["body"], "query", "{method}");
+    }
+}
+
+#[test]
 fn a_client_may_pause_for_longer_than_an_upstream() {
     let world = World::start(|config| {
         let upstreams = config.part("upstreams").replace("] }", "], response_timeout: 1s }");

@@ -142,13 +142,16 @@ pub(super) fn prepare_request(
     };
     remove_where(&mut head.headers, strip);
     join_cookies(&mut head.headers);
-    // A body of known length says so; hyper frames one of unknown length.
+    // A body of unknown length says so too: hyper would take the body of a GET for none.
     match body_bytes {
         Some(0) if !method_has_body(&head.method) => {}
         Some(bytes) => {
             head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
         }
-        None => {}
+        None => {
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(header::TRANSFER_ENCODING, chunked);
+        }
     }
     let host = set_origin_form(head);
     let headers = &mut head.headers;
