@@ -294,12 +294,10 @@ fn is_client_only(name: &HeaderName, prefix: &[u8], trust: Trust) -> bool {
     }
 }
 
-/// CGI-like servers fold `-` and `_` into one, some fold `.` too; names are lower case already.
+/// CGI-like servers fold `-` and `_` into one, some all that is no letter or digit; names are lower
+/// case already.
 fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' | b'.' => b'-',
-        byte => byte,
-    }
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
 fn remove_where(headers: &mut HeaderMap, strip: impl Fn(&HeaderName) -> bool) {
