@@ -525,3 +525,25 @@ fn streaming_over_http2_is_not_buffered() {
         }
     });
 }
+
+#[test]
+fn an_http2_stream_that_its_client_does_not_read_is_reset() {
+    let world = World::start(|config| config.set("limits", "{ body_idle_timeout: 1s }"));
+    let (token, address) = (world.user(OWNER), world.gate.proxy);
+    h2::runtime().block_on(async {
+        let mut sender = h2::connect(address).await;
+        let mut request = h2::get(address, ORDER, &token);
+        let order = http::HeaderValue::from_static("bytes=33554432");
+        request.headers_mut().insert("x-upstream", order);
+        let stalled = sender.send_request(request).await.unwrap();
+        assert_eq!(stalled.status(), 200);
+        for _ in 0..6 {
+            let other = h2::ask(&sender, h2::get(address, ORDER, &token)).await.unwrap();
+            assert_eq!(other.status(), 200, "the connection goes on");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let rest = tokio::time::timeout(SOON, stalled.into_body().collect()).await.unwrap();
+        assert!(rest.is_err(), "the stream was held for ever");
+        assert_eq!(h2::ask(&sender, h2::get(address, ORDER, &token)).await.unwrap().status(), 200);
+    });
+}

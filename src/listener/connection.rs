@@ -61,7 +61,9 @@ pub(super) async fn serve(
             let in_flight = InFlight::new(&progress);
             async move {
                 let response = shared.proxy.handle(&peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Tracked { body, _in_flight: in_flight }))
+                let stall = STALL.try_with(Rc::clone).ok();
+                let tracked = |body| Tracked { body, stall, _in_flight: in_flight };
+                Ok::<_, Infallible>(response.map(tracked))
             }
         })
     };
@@ -71,7 +73,12 @@ pub(super) async fn serve(
             drive(http1_builder(&limits).serve_connection(io, service), watch, &shared).await;
         }
         HttpVersion::Http2 => {
-            drive(http2_builder(&limits).serve_connection(io, service), watch, &shared).await;
+            let executor = StreamExecutor {
+                alarms: Rc::clone(&shared.alarms),
+                body_idle_timeout: limits.body_idle_timeout,
+            };
+            let builder = http2_builder(&limits, executor);
+            drive(builder.serve_connection(io, service), watch, &shared).await;
         }
     }
 }
@@ -142,8 +149,8 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
-    let mut builder = http2::Builder::new(LocalExecutor);
+fn http2_builder(limits: &Limits, executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
@@ -171,7 +178,7 @@ where
     }
 }
 
-impl<I, S> Graceful for http2::Connection<I, S, LocalExecutor>
+impl<I, S> Graceful for http2::Connection<I, S, StreamExecutor>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
     S: hyper::service::HttpService<Incoming, ResBody = Tracked>,
@@ -289,6 +296,8 @@ impl Watch {
 #[derive(Debug)]
 struct Tracked {
     body: ResponseBody,
+    // HTTP/2 only: one stream may wait for its client while the connection works.
+    stall: Option<Rc<Stall>>,
     _in_flight: InFlight,
 }
 
@@ -300,7 +309,14 @@ impl Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if let Some(stall) = &self.stall {
+            stall.ended();
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Some(stall), Poll::Ready(Some(Ok(_)))) = (&self.stall, &polled) {
+            stall.began();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -312,15 +328,48 @@ impl Body for Tracked {
     }
 }
 
-/// Spawns HTTP/2 streams on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
+/// The time that one HTTP/2 stream's client takes for a part of the response.
+#[derive(Debug)]
+struct Stall {
+    alarm: Alarm,
+    timeout: Duration,
+}
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl Stall {
+    fn began(&self) {
+        self.alarm.set(self.timeout);
+    }
+
+    fn ended(&self) {
+        self.alarm.clear();
+    }
+}
+
+tokio::task_local! {
+    /// Of the stream that is polled. hyper waits for a stream's window without asking the body, so
+    /// that only the stream's own task can end the wait.
+    static STALL: Rc<Stall>;
+}
+
+/// Spawns HTTP/2 streams on the worker's own thread, and resets those whose client takes nothing.
+#[derive(Clone, Debug)]
+struct StreamExecutor {
+    alarms: Rc<Alarms>,
+    body_idle_timeout: Duration,
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for StreamExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        let stall = Stall { alarm: self.alarms.alarm(), timeout: self.body_idle_timeout };
+        let stall = Rc::new(stall);
+        tokio::task::spawn_local(STALL.scope(Rc::clone(&stall), async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| match future.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => stall.alarm.poll(cx),
+            })
+            .await;
+        }));
     }
 }
 
