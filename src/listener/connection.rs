@@ -97,6 +97,7 @@ pub(super) enum HttpVersion {
 pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<HttpVersion> {
     let look = async {
         let mut first = [0; HTTP2_START.len()];
+        let mut pause = SNIFF_PAUSE;
         loop {
             let peeked = stream.peek(&mut first).await?;
             let seen = first.get(..peeked).unwrap_or_default();
@@ -106,8 +107,10 @@ pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<H
             if peeked == HTTP2_START.len() {
                 return Ok(HttpVersion::Http2);
             }
-            // The bytes stay unread, so the socket stays readable: wait a little for more.
-            tokio::time::sleep(SNIFF_PAUSE).await;
+            // The bytes stay unread, so the socket stays readable: wait a little for more, then
+            // longer, or clients that never send it would keep the worker busy.
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(SNIFF_PAUSE_MAX);
         }
     };
     tokio::time::timeout(timeout, look).await?
@@ -378,6 +381,7 @@ const HTTP2_START: &[u8] = b"PRI * HTTP/2";
 
 /// How soon to look again at a client that sent part of a preface.
 const SNIFF_PAUSE: Duration = Duration::from_millis(5);
+const SNIFF_PAUSE_MAX: Duration = Duration::from_millis(320);
 
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
