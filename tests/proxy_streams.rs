@@ -209,7 +209,7 @@ fn an_endpoint_that_is_down_leaves_the_work_to_the_others() {
 fn an_upstream_that_answers_nonsense_is_a_bad_gateway() {
     let world = World::start(|config| config);
     let token = world.user(OWNER);
-    for order in ["close", "garbage", "bad-length", "two-lengths", "huge-head"] {
+    for order in ["close", "garbage", "bad-length", "two-lengths", "huge-head", "switch"] {
         let request =
             Request::new("POST", ORDER).token(&token).header("x-upstream", order).body(b"x");
         let reply = world.gate.ask(&request);
