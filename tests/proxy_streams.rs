@@ -220,6 +220,14 @@ fn an_upstream_that_answers_nonsense_is_a_bad_gateway() {
 }
 
 #[test]
+fn an_answer_with_two_framings_is_read_by_its_chunks() {
+    let world = World::start(|config| config);
+    let request = Request::get(ORDER).token(&world.user(OWNER));
+    let reply = world.gate.ask(&request.header("x-upstream", "two-framings"));
+    assert_eq!((reply.status, reply.body.as_slice()), (200, b"whole".as_slice()));
+}
+
+#[test]
 fn a_post_is_sent_once_even_if_the_upstream_fails() {
     let world = World::start(|config| config);
     let request =

@@ -219,9 +219,11 @@ fn set_origin_form(head: &mut request::Parts) -> Option<HeaderValue> {
 /// Makes an upstream's head the client's.
 pub(super) fn prepare_response(head: &mut response::Parts) {
     let connection_names = connection_names(&head.headers);
+    // What has a transfer coding has no other length (RFC 9112 section 6.3).
+    let coded = head.headers.contains_key(header::TRANSFER_ENCODING);
     remove_where(&mut head.headers, |name| {
         // The length stays: it is the answer to HEAD, and hyper checks it for the rest.
-        (name != header::CONTENT_LENGTH && is_hop_by_hop(name))
+        (is_hop_by_hop(name) && (coded || name != header::CONTENT_LENGTH))
             || connection_names.iter().any(|named| named == name && !is_end_to_end(name))
     });
 }
