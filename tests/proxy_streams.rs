@@ -319,6 +319,18 @@ fn a_denial_does_not_wait_for_the_body_and_the_body_is_no_request() {
 }
 
 #[test]
+fn a_client_can_send_all_before_it_reads_its_refusal() {
+    let world = World::start(limited);
+    let mut denied = world.gate.connect();
+    denied.send(post(&world.user(STRANGER), "content-length: 8388608\r\n"));
+    denied.send(vec![b'x'; 8 << 20]);
+    assert_eq!(denied.read("POST").status, 403);
+    let mut verbose = world.gate.connect();
+    verbose.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-a: {}\r\n\r\n", "a".repeat(8 << 20)));
+    assert_eq!(verbose.read("GET").status, 431);
+}
+
+#[test]
 fn a_body_is_asked_for_only_if_it_is_wanted() {
     let world = World::start(limited);
     let expecting = |token: &str| post(token, "expect: 100-continue\r\ncontent-length: 5\r\n");

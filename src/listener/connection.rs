@@ -53,14 +53,19 @@ pub(super) async fn serve(
     let peer =
         Rc::new(Peer { address: ClientAddress::of_peer(address.ip().to_canonical()), protocol });
     let progress = Rc::new(Progress::default());
+    progress.unread.set(version == HttpVersion::Http1);
     let io = TokioIo::new(Metered::new(stream, Rc::clone(&progress)));
     let service = {
         let (shared, progress) = (Rc::clone(&shared), Rc::clone(&progress));
         service_fn(move |request: Request<Incoming>| {
             let (shared, peer) = (Rc::clone(&shared), Rc::clone(&peer));
             let in_flight = InFlight::new(&progress);
+            let progress = Rc::clone(&progress);
+            let has_body = version == HttpVersion::Http1 && !request.body().is_end_stream();
             async move {
                 let response = shared.proxy.handle(&peer, request).await;
+                let is_refused = matches!(response.body(), ResponseBody::Problem(_));
+                progress.unread.set(has_body && is_refused);
                 let stall = STALL.try_with(Rc::clone).ok();
                 let tracked = |body| Tracked { body, stall, _in_flight: in_flight };
                 Ok::<_, Infallible>(response.map(tracked))
@@ -238,6 +243,8 @@ enum Phase {
     Blocked(u64),
     /// Nothing.
     Idle,
+    /// The last answer is out, and what the client still sends is thrown away.
+    Lingering,
 }
 
 impl Watch {
@@ -268,11 +275,15 @@ impl Watch {
             Phase::Busy => self.alarm.clear(),
             Phase::Blocked(_) => self.alarm.set(self.body_idle_timeout),
             Phase::Idle => self.alarm.set(KEEP_ALIVE_IDLE),
+            Phase::Lingering => self.alarm.set(LINGER_MAX),
         }
     }
 
     fn phase_now(&mut self) -> Phase {
         let progress = &self.progress;
+        if progress.lingering.get() {
+            return Phase::Lingering;
+        }
         let begun = progress.begun.get();
         if begun != self.begun || progress.in_flight.get() > 0 {
             self.begun = begun;
@@ -385,6 +396,9 @@ const SNIFF_PAUSE_MAX: Duration = Duration::from_millis(320);
 
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
+
+/// How long a client may go on sending after its answer before the connection is reset.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Bodies are read in pieces of at most this size, or of the head's limit if that is larger.
 const HTTP1_BUFFER_BYTES_MIN: usize = 64 * 1024;
