@@ -206,11 +206,19 @@ struct Reloader {
 impl Reloader {
     /// Follows the configuration and the files of its certificates, until told to stop.
     async fn follow(self: Arc<Self>) {
-        let mut watcher = Watcher::new(self.watched());
+        let mut watched = watched(&self.config);
+        let mut watcher = Watcher::new(watched.clone());
         loop {
             tokio::select! {
                 () = self.end.cancelled() => return,
-                _ = watcher.changed() => self.reload_configuration().await,
+                _ = watcher.changed() => {}
+            }
+            let named = self.reload_configuration().await;
+            if let Some(named) = named.filter(|named| *named != watched) {
+                watched = named;
+                watcher = Watcher::new(watched.clone());
+                // What changed between the reading and the first look is found here.
+                self.reload_configuration().await;
             }
         }
     }
@@ -221,15 +229,8 @@ impl Reloader {
         let _ = self.settings.reload(Reload::Always).await;
     }
 
-    fn watched(&self) -> Vec<PathBuf> {
-        let tls = self.config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let files = tls.flat_map(|tls| {
-            [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
-        });
-        files.flatten().chain([self.config.file.clone()]).collect()
-    }
-
-    async fn reload_configuration(&self) {
+    /// Returns the files that the new configuration depends on, if it is in force.
+    async fn reload_configuration(&self) -> Option<Vec<PathBuf>> {
         let file = self.config.file.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let source = self.config.file.display().to_string();
@@ -240,7 +241,7 @@ impl Reloader {
                     publish(&self.writer, &new);
                     self.keys.reconfigure();
                     tracing::info!(file = source, "the configuration was reloaded");
-                    return;
+                    return Some(watched(&new));
                 }
                 Err(error) => error.to_string(),
             },
@@ -254,6 +255,7 @@ impl Reloader {
         );
         telemetry::reloaded(&Part::Configuration, ReloadResult::Refused);
         self.writer.refuse(Part::Configuration, &source, SystemClock.now(), refused);
+        None
     }
 
     /// Reads all certificates before it replaces any.
@@ -288,6 +290,15 @@ impl Reloader {
             tracing::warn!(key, "a change of this key takes effect after a restart");
         }
     }
+}
+
+/// The configuration's file and those of its certificates.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let tls = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let files = tls.flat_map(|tls| {
+        [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
+    });
+    files.flatten().chain([config.file.clone()]).collect()
 }
 
 async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {

@@ -74,6 +74,30 @@ fn a_certificate_that_changes_is_shown_without_a_restart() {
 }
 
 #[test]
+fn a_certificate_that_a_reload_named_is_watched_too() {
+    let (first, second, third) =
+        (Certificate::generate(), Certificate::generate(), Certificate::generate());
+    let mut world = World::start(|config| {
+        with_tls(config, &first)
+            .file("next.crt", second.chain_pem.as_str())
+            .file("next.key", second.key_pem.as_str())
+    });
+    let address = world.gate.proxy;
+    let answers = |certificate: &Certificate| {
+        let mut client = Client::over(tls::connect(&certificate.client(&[]), address));
+        let sent = client.try_send(Request::get("/public/x").bytes());
+        sent.is_ok() && client.try_read("GET").is_ok_and(|reply| reply.is_some())
+    };
+    world
+        .gate
+        .reconfigure(|config| config.listener("tls: { certificate: next.crt, key: next.key }"));
+    poll_until("the second certificate", RELOADED, || answers(&second));
+    world.gate.replace("next.key", &third.key_pem);
+    world.gate.replace("next.crt", &third.chain_pem);
+    poll_until("the third certificate", RELOADED, || answers(&third));
+}
+
+#[test]
 fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
     let (server, authority) = (Certificate::generate(), Certificate::authority());
     let world = World::start(|config| {
