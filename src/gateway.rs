@@ -109,7 +109,10 @@ impl Gateway {
         let draining = Arc::new(AtomicBool::new(false));
         let admin_end = CancellationToken::new();
         let admin_address = match &config.admin {
-            None => None,
+            None => {
+                tasks.spawn(admin::upkeep(metrics, admin_end.clone()));
+                None
+            }
             Some(admin) => {
                 let access = match &admin.token_file {
                     Some(file) => AdminAccess::token_file(file)?,
