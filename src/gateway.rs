@@ -109,7 +109,10 @@ impl Gateway {
         let draining = Arc::new(AtomicBool::new(false));
         let admin_end = CancellationToken::new();
         let admin_address = match &config.admin {
-            None => None,
+            None => {
+                tasks.spawn(admin::upkeep(metrics, admin_end.clone()));
+                None
+            }
             Some(admin) => {
                 let access = match &admin.token_file {
                     Some(file) => AdminAccess::token_file(file)?,
@@ -258,8 +261,11 @@ impl Reloader {
     /// Reads all certificates before it replaces any.
     fn take_tls(&self, new: &Config) -> Result<(), TlsError> {
         let mut replacements = Vec::new();
-        for (listener, current) in new.listeners.iter().zip(&self.tls) {
-            if let (Some(files), Some(current)) = (&listener.tls, current) {
+        for (old, current) in self.config.listeners.iter().zip(&self.tls) {
+            // By address: in another order, one listener would get what another asks of clients.
+            let listener = new.listeners.iter().find(|listener| listener.address == old.address);
+            let files = listener.and_then(|listener| listener.tls.as_ref());
+            if let (Some(files), Some(current)) = (files, current) {
                 replacements.push((current, server_config(files)?));
             }
         }

@@ -195,8 +195,14 @@ fn the_owner_can_come_from_a_header() {
     ask("no account/at all").assert_problem(400, "bad_request");
     let without = Request::get("/v1/by-header").token(&world.user(STRANGER));
     world.gate.ask(&without).assert_problem(400, "bad_request");
-    let twice = without.header("x-account", "another").header("X-Account", OWNER);
+    let twice = without.clone().header("x-account", "another").header("X-Account", OWNER);
     world.gate.ask(&twice).assert_problem(400, "bad_request");
+    // An upstream would read another owner, or none.
+    let own = without.header("x-account", "another");
+    world.gate.ask(&own.clone().header("x_account", OWNER)).assert_problem(400, "bad_request");
+    let mut client = world.gate.connect();
+    client.send(own.header("connection", "close, X-Account").bytes());
+    client.read("GET").assert_problem(400, "bad_request");
 }
 
 #[test]

@@ -80,6 +80,34 @@ fn large_bodies_cross_whole() {
 }
 
 #[test]
+fn a_body_of_unknown_length_crosses_whatever_the_method() {
+    let world = World::start(|config| config);
+    let head = post(&world.user(OWNER), "transfer-encoding: chunked\r\n");
+    for method in ["GET", "DELETE", "PATCH"] {
+        let mut client = world.gate.connect();
+        client.send(head.replacen("POST", method, 1) + "5\r\nquery\r\n0\r\n\r\n");
+        assert_eq!(client.read(method).json()["body"], "query", "{method}");
+    }
+}
+
+#[test]
+fn a_client_may_pause_for_longer_than_an_upstream() {
+    let world = World::start(|config| {
+        let upstreams = config.part("upstreams").replace("] }", "], response_timeout: 1s }");
+        config.set("upstreams", upstreams).set("limits", "{ body_idle_timeout: 3s }")
+    });
+    let mut client = world.gate.connect();
+    client.send(post(&world.user(OWNER), "content-length: 10\r\n") + "first");
+    std::thread::sleep(Duration::from_millis(2200));
+    client.send("after");
+    assert_eq!(client.read("POST").json()["body"], "firstafter");
+
+    let mut silent = world.gate.connect();
+    silent.send(post(&world.user(OWNER), "content-length: 10\r\n") + "first");
+    assert_eq!(silent.read("POST").status, 408, "the client is late, not the upstream");
+}
+
+#[test]
 fn connections_on_both_sides_are_used_again() {
     let world = World::start(|config| config);
     let token = world.user(OWNER);
@@ -181,7 +209,7 @@ fn an_endpoint_that_is_down_leaves_the_work_to_the_others() {
 fn an_upstream_that_answers_nonsense_is_a_bad_gateway() {
     let world = World::start(|config| config);
     let token = world.user(OWNER);
-    for order in ["close", "garbage", "bad-length", "two-lengths", "huge-head"] {
+    for order in ["close", "garbage", "bad-length", "two-lengths", "huge-head", "switch"] {
         let request =
             Request::new("POST", ORDER).token(&token).header("x-upstream", order).body(b"x");
         let reply = world.gate.ask(&request);
@@ -189,6 +217,14 @@ fn an_upstream_that_answers_nonsense_is_a_bad_gateway() {
         assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{order}");
         assert_eq!(world.get(&token).status, 200, "after {order}");
     }
+}
+
+#[test]
+fn an_answer_with_two_framings_is_read_by_its_chunks() {
+    let world = World::start(|config| config);
+    let request = Request::get(ORDER).token(&world.user(OWNER));
+    let reply = world.gate.ask(&request.header("x-upstream", "two-framings"));
+    assert_eq!((reply.status, reply.body.as_slice()), (200, b"whole".as_slice()));
 }
 
 #[test]
@@ -280,6 +316,18 @@ fn a_denial_does_not_wait_for_the_body_and_the_body_is_no_request() {
     let mut chunked = world.gate.connect();
     chunked.send(post(&token, "transfer-encoding: chunked\r\n"));
     assert_eq!(chunked.read("POST").status, 403);
+}
+
+#[test]
+fn a_client_can_send_all_before_it_reads_its_refusal() {
+    let world = World::start(limited);
+    let mut denied = world.gate.connect();
+    denied.send(post(&world.user(STRANGER), "content-length: 8388608\r\n"));
+    denied.send(vec![b'x'; 8 << 20]);
+    assert_eq!(denied.read("POST").status, 403);
+    let mut verbose = world.gate.connect();
+    verbose.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-a: {}\r\n\r\n", "a".repeat(8 << 20)));
+    assert_eq!(verbose.read("GET").status, 431);
 }
 
 #[test]
@@ -495,5 +543,27 @@ fn streaming_over_http2_is_not_buffered() {
             assert_eq!(seen, expect.as_bytes());
             world.upstream.step();
         }
+    });
+}
+
+#[test]
+fn an_http2_stream_that_its_client_does_not_read_is_reset() {
+    let world = World::start(|config| config.set("limits", "{ body_idle_timeout: 1s }"));
+    let (token, address) = (world.user(OWNER), world.gate.proxy);
+    h2::runtime().block_on(async {
+        let mut sender = h2::connect(address).await;
+        let mut request = h2::get(address, ORDER, &token);
+        let order = http::HeaderValue::from_static("bytes=33554432");
+        request.headers_mut().insert("x-upstream", order);
+        let stalled = sender.send_request(request).await.unwrap();
+        assert_eq!(stalled.status(), 200);
+        for _ in 0..6 {
+            let other = h2::ask(&sender, h2::get(address, ORDER, &token)).await.unwrap();
+            assert_eq!(other.status(), 200, "the connection goes on");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let rest = tokio::time::timeout(SOON, stalled.into_body().collect()).await.unwrap();
+        assert!(rest.is_err(), "the stream was held for ever");
+        assert_eq!(h2::ask(&sender, h2::get(address, ORDER, &token)).await.unwrap().status(), 200);
     });
 }

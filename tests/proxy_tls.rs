@@ -9,7 +9,7 @@ use support::gate::{Config, ORDER, World};
 use support::identities::OWNER;
 use support::raw::{Client, Request};
 use support::tls::{self, Certificate};
-use support::{RELOADED, h2, poll_until};
+use support::{RELOADED, free_address, h2, poll_until};
 use tokio_rustls::TlsConnector;
 
 fn with_tls(config: Config, certificate: &Certificate) -> Config {
@@ -74,6 +74,30 @@ fn a_certificate_that_changes_is_shown_without_a_restart() {
 }
 
 #[test]
+fn a_certificate_that_a_reload_named_is_watched_too() {
+    let (first, second, third) =
+        (Certificate::generate(), Certificate::generate(), Certificate::generate());
+    let mut world = World::start(|config| {
+        with_tls(config, &first)
+            .file("next.crt", second.chain_pem.as_str())
+            .file("next.key", second.key_pem.as_str())
+    });
+    let address = world.gate.proxy;
+    let answers = |certificate: &Certificate| {
+        let mut client = Client::over(tls::connect(&certificate.client(&[]), address));
+        let sent = client.try_send(Request::get("/public/x").bytes());
+        sent.is_ok() && client.try_read("GET").is_ok_and(|reply| reply.is_some())
+    };
+    world
+        .gate
+        .reconfigure(|config| config.listener("tls: { certificate: next.crt, key: next.key }"));
+    poll_until("the second certificate", RELOADED, || answers(&second));
+    world.gate.replace("next.key", &third.key_pem);
+    world.gate.replace("next.crt", &third.chain_pem);
+    poll_until("the third certificate", RELOADED, || answers(&third));
+}
+
+#[test]
 fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
     let (server, authority) = (Certificate::generate(), Certificate::authority());
     let world = World::start(|config| {
@@ -93,4 +117,27 @@ fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
     let other = Certificate::authority().sign_client("stranger");
     assert_eq!(status(&server.client_with(&other)), None, "a certificate of nobody");
     assert_eq!(world.upstream.count(), 1);
+}
+
+#[test]
+fn a_listener_never_takes_over_what_another_asks_of_clients() {
+    let (server, authority) = (Certificate::generate(), Certificate::authority());
+    let world = World::start(|config| {
+        with_tls(config, &server)
+            .listener("tls: { certificate: tls.crt, key: tls.key, client_ca: clients.crt }")
+            .file("clients.crt", authority.chain_pem.as_str())
+    });
+    let request = Request::get(ORDER).token(&world.user(OWNER));
+    let text = std::fs::read_to_string(world.gate.path("crossgate.yaml")).unwrap();
+    let open = format!(
+        "listeners:\n  - address: {}\n    tls: {{ certificate: tls.crt, key: tls.key }}\n",
+        free_address()
+    );
+    let before = world.gate.revision();
+    world.gate.replace("crossgate.yaml", &text.replacen("listeners:\n", &open, 1));
+    poll_until("the new configuration", RELOADED, || world.gate.revision() > before);
+    let mut client = Client::over(tls::connect(&server.client(&[]), world.gate.proxy));
+    let sent = client.try_send(request.bytes());
+    let reply = client.try_read("GET").ok().flatten();
+    assert!(sent.ok().and(reply).is_none(), "a client without a certificate came in");
 }

@@ -86,6 +86,18 @@ pub async fn serve(listener: TcpListener, state: AdminState, shutdown: Cancellat
     while connections.join_next().await.is_some() {}
 }
 
+/// What [`serve`] does for the metrics, for a process that shows them to nobody: without it each
+/// sample of a histogram would be kept for ever.
+pub async fn upkeep(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => metrics.run_upkeep(),
+        }
+    }
+}
+
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,

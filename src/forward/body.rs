@@ -37,6 +37,7 @@ pub struct RequestBody {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     frames: Cell<u64>,
+    awaits_client: Cell<bool>,
 }
 
 /// An upstream's body on its way to the client. Its connection goes back to the pool at its end.
@@ -59,6 +60,11 @@ impl Progress {
     /// How many frames were taken so far.
     pub(super) fn frames(&self) -> u64 {
         self.frames.get()
+    }
+
+    /// Whether the next part is the client's to send: its own timeout bounds that.
+    pub(super) fn awaits_client(&self) -> bool {
+        self.awaits_client.get()
     }
 }
 
@@ -85,7 +91,9 @@ impl Body for RequestBody {
         let this = &mut *self;
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         loop {
-            let frame = ready!(this.idle.poll_frame(incoming, cx));
+            let polled = this.idle.poll_frame(incoming, cx);
+            this.sent.awaits_client.set(polled.is_pending());
+            let frame = ready!(polled);
             this.sent.frames.set(this.sent.frames.get().wrapping_add(1));
             match frame {
                 Some(Ok(frame)) if frame.is_trailers() => {}

@@ -142,13 +142,16 @@ pub(super) fn prepare_request(
     };
     remove_where(&mut head.headers, strip);
     join_cookies(&mut head.headers);
-    // A body of known length says so; hyper frames one of unknown length.
+    // A body of unknown length says so too: hyper would take the body of a GET for none.
     match body_bytes {
         Some(0) if !method_has_body(&head.method) => {}
         Some(bytes) => {
             head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
         }
-        None => {}
+        None => {
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(header::TRANSFER_ENCODING, chunked);
+        }
     }
     let host = set_origin_form(head);
     let headers = &mut head.headers;
@@ -216,9 +219,11 @@ fn set_origin_form(head: &mut request::Parts) -> Option<HeaderValue> {
 /// Makes an upstream's head the client's.
 pub(super) fn prepare_response(head: &mut response::Parts) {
     let connection_names = connection_names(&head.headers);
+    // What has a transfer coding has no other length (RFC 9112 section 6.3).
+    let coded = head.headers.contains_key(header::TRANSFER_ENCODING);
     remove_where(&mut head.headers, |name| {
         // The length stays: it is the answer to HEAD, and hyper checks it for the rest.
-        (name != header::CONTENT_LENGTH && is_hop_by_hop(name))
+        (is_hop_by_hop(name) && (coded || name != header::CONTENT_LENGTH))
             || connection_names.iter().any(|named| named == name && !is_end_to_end(name))
     });
 }
@@ -291,12 +296,10 @@ fn is_client_only(name: &HeaderName, prefix: &[u8], trust: Trust) -> bool {
     }
 }
 
-/// CGI-like servers fold `-` and `_` into one, some fold `.` too; names are lower case already.
+/// CGI-like servers fold `-` and `_` into one, some all that is no letter or digit; names are lower
+/// case already.
 fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' | b'.' => b'-',
-        byte => byte,
-    }
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
 fn remove_where(headers: &mut HeaderMap, strip: impl Fn(&HeaderName) -> bool) {

@@ -75,6 +75,9 @@ pub enum UpstreamError {
     /// The connection broke, or the answer was not HTTP.
     #[error("the exchange with the upstream failed")]
     Exchange(#[source] hyper::Error),
+    /// The upstream left HTTP, which no request asks for.
+    #[error("the upstream switched protocols unasked")]
+    Switched,
     /// The head of the response did not come in time.
     #[error("the upstream did not answer in time")]
     ResponseTimeout,
@@ -116,6 +119,9 @@ impl Forwarder {
         let request = Request::from_parts(head, body);
 
         let (response, lease) = self.exchange(errand.upstream, request, &sent).await?;
+        if response.status().is_informational() {
+            return Err(UpstreamError::Switched);
+        }
         let (mut head, incoming) = response.into_parts();
         headers::prepare_response(&mut head);
         let body = UpstreamBody::new(incoming, &self.alarms, idle_timeout, lease);
@@ -167,7 +173,8 @@ impl Forwarder {
         }
     }
 
-    /// The response's head in time; while the request's body flows, the time starts anew.
+    /// The response's head in time; while the request's body flows, or the client has yet to send
+    /// more of it, the time starts anew.
     async fn in_time<T>(
         &self,
         answer: impl Future<Output = T>,
@@ -183,7 +190,7 @@ impl Forwarder {
                 return Poll::Ready(Ok(answer));
             }
             while alarm.poll(cx).is_ready() {
-                if sent.frames() == frames {
+                if sent.frames() == frames && !sent.awaits_client() {
                     return Poll::Ready(Err(UpstreamError::ResponseTimeout));
                 }
                 frames = sent.frames();

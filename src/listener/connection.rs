@@ -53,15 +53,22 @@ pub(super) async fn serve(
     let peer =
         Rc::new(Peer { address: ClientAddress::of_peer(address.ip().to_canonical()), protocol });
     let progress = Rc::new(Progress::default());
+    progress.unread.set(version == HttpVersion::Http1);
     let io = TokioIo::new(Metered::new(stream, Rc::clone(&progress)));
     let service = {
         let (shared, progress) = (Rc::clone(&shared), Rc::clone(&progress));
         service_fn(move |request: Request<Incoming>| {
             let (shared, peer) = (Rc::clone(&shared), Rc::clone(&peer));
             let in_flight = InFlight::new(&progress);
+            let progress = Rc::clone(&progress);
+            let has_body = version == HttpVersion::Http1 && !request.body().is_end_stream();
             async move {
                 let response = shared.proxy.handle(&peer, request).await;
-                Ok::<_, Infallible>(response.map(|body| Tracked { body, _in_flight: in_flight }))
+                let is_refused = matches!(response.body(), ResponseBody::Problem(_));
+                progress.unread.set(has_body && is_refused);
+                let stall = STALL.try_with(Rc::clone).ok();
+                let tracked = |body| Tracked { body, stall, _in_flight: in_flight };
+                Ok::<_, Infallible>(response.map(tracked))
             }
         })
     };
@@ -71,7 +78,12 @@ pub(super) async fn serve(
             drive(http1_builder(&limits).serve_connection(io, service), watch, &shared).await;
         }
         HttpVersion::Http2 => {
-            drive(http2_builder(&limits).serve_connection(io, service), watch, &shared).await;
+            let executor = StreamExecutor {
+                alarms: Rc::clone(&shared.alarms),
+                body_idle_timeout: limits.body_idle_timeout,
+            };
+            let builder = http2_builder(&limits, executor);
+            drive(builder.serve_connection(io, service), watch, &shared).await;
         }
     }
 }
@@ -90,6 +102,7 @@ pub(super) enum HttpVersion {
 pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<HttpVersion> {
     let look = async {
         let mut first = [0; HTTP2_START.len()];
+        let mut pause = SNIFF_PAUSE;
         loop {
             let peeked = stream.peek(&mut first).await?;
             let seen = first.get(..peeked).unwrap_or_default();
@@ -99,8 +112,10 @@ pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<H
             if peeked == HTTP2_START.len() {
                 return Ok(HttpVersion::Http2);
             }
-            // The bytes stay unread, so the socket stays readable: wait a little for more.
-            tokio::time::sleep(SNIFF_PAUSE).await;
+            // The bytes stay unread, so the socket stays readable: wait a little for more, then
+            // longer, or clients that never send it would keep the worker busy.
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(SNIFF_PAUSE_MAX);
         }
     };
     tokio::time::timeout(timeout, look).await?
@@ -142,8 +157,8 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
-    let mut builder = http2::Builder::new(LocalExecutor);
+fn http2_builder(limits: &Limits, executor: StreamExecutor) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
@@ -171,7 +186,7 @@ where
     }
 }
 
-impl<I, S> Graceful for http2::Connection<I, S, LocalExecutor>
+impl<I, S> Graceful for http2::Connection<I, S, StreamExecutor>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
     S: hyper::service::HttpService<Incoming, ResBody = Tracked>,
@@ -228,6 +243,8 @@ enum Phase {
     Blocked(u64),
     /// Nothing.
     Idle,
+    /// The last answer is out, and what the client still sends is thrown away.
+    Lingering,
 }
 
 impl Watch {
@@ -258,11 +275,15 @@ impl Watch {
             Phase::Busy => self.alarm.clear(),
             Phase::Blocked(_) => self.alarm.set(self.body_idle_timeout),
             Phase::Idle => self.alarm.set(KEEP_ALIVE_IDLE),
+            Phase::Lingering => self.alarm.set(LINGER_MAX),
         }
     }
 
     fn phase_now(&mut self) -> Phase {
         let progress = &self.progress;
+        if progress.lingering.get() {
+            return Phase::Lingering;
+        }
         let begun = progress.begun.get();
         if begun != self.begun || progress.in_flight.get() > 0 {
             self.begun = begun;
@@ -289,6 +310,8 @@ impl Watch {
 #[derive(Debug)]
 struct Tracked {
     body: ResponseBody,
+    // HTTP/2 only: one stream may wait for its client while the connection works.
+    stall: Option<Rc<Stall>>,
     _in_flight: InFlight,
 }
 
@@ -300,7 +323,14 @@ impl Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if let Some(stall) = &self.stall {
+            stall.ended();
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Some(stall), Poll::Ready(Some(Ok(_)))) = (&self.stall, &polled) {
+            stall.began();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -312,15 +342,48 @@ impl Body for Tracked {
     }
 }
 
-/// Spawns HTTP/2 streams on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
+/// The time that one HTTP/2 stream's client takes for a part of the response.
+#[derive(Debug)]
+struct Stall {
+    alarm: Alarm,
+    timeout: Duration,
+}
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl Stall {
+    fn began(&self) {
+        self.alarm.set(self.timeout);
+    }
+
+    fn ended(&self) {
+        self.alarm.clear();
+    }
+}
+
+tokio::task_local! {
+    /// Of the stream that is polled. hyper waits for a stream's window without asking the body, so
+    /// that only the stream's own task can end the wait.
+    static STALL: Rc<Stall>;
+}
+
+/// Spawns HTTP/2 streams on the worker's own thread, and resets those whose client takes nothing.
+#[derive(Clone, Debug)]
+struct StreamExecutor {
+    alarms: Rc<Alarms>,
+    body_idle_timeout: Duration,
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for StreamExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        let stall = Stall { alarm: self.alarms.alarm(), timeout: self.body_idle_timeout };
+        let stall = Rc::new(stall);
+        tokio::task::spawn_local(STALL.scope(Rc::clone(&stall), async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| match future.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => stall.alarm.poll(cx),
+            })
+            .await;
+        }));
     }
 }
 
@@ -329,9 +392,13 @@ const HTTP2_START: &[u8] = b"PRI * HTTP/2";
 
 /// How soon to look again at a client that sent part of a preface.
 const SNIFF_PAUSE: Duration = Duration::from_millis(5);
+const SNIFF_PAUSE_MAX: Duration = Duration::from_millis(320);
 
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);
+
+/// How long a client may go on sending after its answer before the connection is reset.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Bodies are read in pieces of at most this size, or of the head's limit if that is larger.
 const HTTP1_BUFFER_BYTES_MIN: usize = 64 * 1024;

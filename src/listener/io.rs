@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -21,6 +21,11 @@ pub(super) struct Progress {
     pub(super) in_flight: Cell<usize>,
     /// Requests that began.
     pub(super) begun: Cell<u64>,
+    /// Whether the client may be sending what nobody reads: an answer came before the end of
+    /// the head or the body.
+    pub(super) unread: Cell<bool>,
+    /// Whether the answer is out and what the client still sends is thrown away.
+    pub(super) lingering: Cell<bool>,
 }
 
 /// A stream that keeps its [`Progress`].
@@ -78,7 +83,7 @@ impl<T: AsyncWrite + Unpin> Metered<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Metered<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -106,10 +111,29 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.progress.lingering.get() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !self.progress.unread.get() || self.progress.read_bytes.get() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            self.progress.lingering.set(true);
+        }
+        // Closed with bytes unread, the connection is reset, and the client's next write fails
+        // before it has read the answer.
+        let mut scratch = [0; LINGER_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 
 fn add(counter: &Cell<u64>, bytes: usize) {
     counter.set(counter.get().wrapping_add(u64::try_from(bytes).unwrap_or(u64::MAX)));
 }
+
+/// How much is thrown away at once.
+const LINGER_BYTES: usize = 4096;

@@ -80,7 +80,8 @@ impl Rejection {
             Self::Upstream(
                 UpstreamError::Connect(_)
                 | UpstreamError::ConnectTimeout
-                | UpstreamError::Exchange(_),
+                | UpstreamError::Exchange(_)
+                | UpstreamError::Switched,
             ) => Outcome::UpstreamError,
         }
     }

@@ -121,7 +121,8 @@ pub enum QuestionError {
     /// A path parameter would change the ARN's structure.
     #[error("a path parameter has a `:`")]
     Colon,
-    /// The path parameter or header that names the owner account is absent, repeated or no account.
+    /// The path parameter or header that names the owner account is absent, repeated, no account,
+    /// or such that an upstream may not read the same.
     #[error("the owner account is missing or malformed")]
     Owner,
     /// The route is public.
@@ -256,6 +257,9 @@ impl RouteMatch<'_, '_> {
             Owner::Literal(account) => *account,
             Owner::Parameter(position) => owner_account(self.parameter(*position))?,
             Owner::Header(name) => {
+                if is_read_differently(headers, name) {
+                    return Err(QuestionError::Owner);
+                }
                 let mut values = headers.get_all(name).iter();
                 let (Some(value), None) = (values.next(), values.next()) else {
                     return Err(QuestionError::Owner);
@@ -295,6 +299,22 @@ impl Question {
         let owner = compile_owner(&spec.owner, path).map_err(|why| (RouteField::Owner, why))?;
         Ok(Self { action: spec.action.clone(), resource, head_pieces, owner })
     }
+}
+
+/// Whether an upstream may see another value of a field than we do: `Connection` ends it at this
+/// hop, or a second spelling becomes the same name where servers fold what is no letter or digit.
+fn is_read_differently(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let own = name.as_str();
+    let connection = headers.get_all(http::header::CONNECTION).iter();
+    let mut ended = connection
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim);
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    let same =
+        |other: &str| other.len() == own.len() && other.bytes().map(fold).eq(own.bytes().map(fold));
+    ended.any(|token| token.eq_ignore_ascii_case(own))
+        || headers.keys().any(|key| key != name && same(key.as_str()))
 }
 
 fn owner_account(text: Option<&str>) -> Result<AccountId, QuestionError> {

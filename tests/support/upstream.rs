@@ -266,6 +266,11 @@ impl Shared {
             "close" => {}
             "garbage" => wire.send("\0\u{1}ABSOLUTELY/NOT HTTP\r\n\r\n")?,
             "bad-length" => wire.send("HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n")?,
+            "switch" => wire.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n")?,
+            "two-framings" => wire.send(
+                "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n\
+                 5\r\nwhole\r\n0\r\n\r\n",
+            )?,
             "two-lengths" => {
                 wire.send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab")?;
             }

@@ -80,6 +80,7 @@ fn identity_headers_are_ours_in_every_spelling() {
         ("x_crossgate_account", "evil"),
         ("x-crossgate_account", "evil"),
         ("x.crossgate.account", "evil"),
+        ("x!crossgate~account", "evil"),
         ("x-crossgate-anything", "evil"),
         ("connection", "x-crossgate-account, x-crossgate-principal"),
     ];
