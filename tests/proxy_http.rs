@@ -372,6 +372,17 @@ fn chunks_with_two_meanings_never_make_two_requests() {
 }
 
 #[test]
+fn a_body_that_is_no_http_is_the_clients_fault() {
+    let world = World::start(|config| config);
+    let post = head("POST", ORDER, &world.user(OWNER)) + "transfer-encoding: chunked\r\n\r\n";
+    let mut client = world.gate.connect();
+    client.send(post + "nonsense\r\n0\r\n\r\n");
+    let reply = client.try_read("POST").unwrap_or_default();
+    assert_eq!(reply.map(|reply| reply.status), Some(400));
+    assert_eq!(world.get(&world.user(OWNER)).status, 200);
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let world = World::start(|config| config);
     let token = world.user(OWNER);
