@@ -43,7 +43,7 @@ pub struct Gateway {
     pub admin_address: Option<SocketAddr>,
     reloader: Arc<Reloader>,
     workers: Vec<JoinHandle<()>>,
-    drain: watch::Sender<bool>,
+    drain: watch::Sender<Option<Duration>>,
     draining: Arc<AtomicBool>,
     events: Arc<EventLog>,
     admin_end: CancellationToken,
@@ -134,9 +134,10 @@ impl Gateway {
 
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
-        let (drain, drained) = watch::channel(false);
-        let workers = start_workers(listeners, appenders, &reader, &keys, &config, &drained)?;
+        let (drain, drained) = watch::channel(None);
+        let workers = start_workers(listeners, appenders, &reader, &keys, &drained)?;
         let reloader = Arc::new(Reloader {
+            drain_timeout: ArcSwap::from_pointee(config.drain_timeout),
             config,
             writer,
             keys,
@@ -170,7 +171,7 @@ impl Gateway {
     /// Events did not reach the log.
     pub async fn drain(mut self) -> Result<(), EventLogError> {
         self.draining.store(true, Ordering::Relaxed);
-        self.drain.send_replace(true);
+        self.drain.send_replace(Some(**self.reloader.drain_timeout.load()));
         let workers = std::mem::take(&mut self.workers);
         let joined = tokio::task::spawn_blocking(move || {
             workers.into_iter().filter_map(|worker| worker.join().err()).count()
@@ -199,6 +200,7 @@ struct Reloader {
     writer: SnapshotWriter,
     keys: JwksHandle,
     settings: SettingsStore,
+    drain_timeout: ArcSwap<Duration>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
     end: CancellationToken,
 }
@@ -234,15 +236,16 @@ impl Reloader {
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let source = self.config.file.display().to_string();
         let refused = match loaded {
-            Ok(Ok(new)) => match self.take_tls(&new) {
+            Ok(Ok(new)) => match self.take_files(&new).await {
                 Ok(()) => {
                     self.warn_of_restart(&new);
+                    self.drain_timeout.store(Arc::new(new.drain_timeout));
                     publish(&self.writer, &new);
                     self.keys.reconfigure();
                     tracing::info!(file = source, "the configuration was reloaded");
                     return;
                 }
-                Err(error) => error.to_string(),
+                Err(error) => error,
             },
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the reload was interrupted".to_owned(),
@@ -256,14 +259,17 @@ impl Reloader {
         self.writer.refuse(Part::Configuration, &source, SystemClock.now(), refused);
     }
 
-    /// Reads all certificates before it replaces any.
-    fn take_tls(&self, new: &Config) -> Result<(), TlsError> {
+    /// Reads all certificates and the settings before it replaces any.
+    async fn take_files(&self, new: &Config) -> Result<(), String> {
         let mut replacements = Vec::new();
         for (listener, current) in new.listeners.iter().zip(&self.tls) {
             if let (Some(files), Some(current)) = (&listener.tls, current) {
-                replacements.push((current, server_config(files)?));
+                let tls = server_config(files).map_err(|error| error.to_string())?;
+                replacements.push((current, tls));
             }
         }
+        let moved = self.settings.move_to(new.settings_file.clone()).await;
+        moved.map_err(|error| error.to_string())?;
         for (current, replacement) in replacements {
             current.store(replacement);
         }
@@ -277,9 +283,7 @@ impl Reloader {
             ("listeners", old.listeners != new.listeners),
             ("admin", old.admin != new.admin),
             ("workers", old.workers != new.workers),
-            ("settings.file", old.settings_file != new.settings_file),
             ("events", old.events != new.events),
-            ("drain", old.drain_timeout != new.drain_timeout),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "a change of this key takes effect after a restart");
@@ -322,8 +326,7 @@ fn start_workers(
     appenders: Vec<EventAppender>,
     reader: &SnapshotReader,
     keys: &JwksHandle,
-    config: &Config,
-    drain: &watch::Receiver<bool>,
+    drain: &watch::Receiver<Option<Duration>>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let verifier = Verifier::new();
     let upstream_tls = forward::client_tls();
@@ -347,7 +350,6 @@ fn start_workers(
             upstream_tls: Arc::clone(&upstream_tls),
             connections: Arc::clone(&connections),
             drain: drain.clone(),
-            drain_timeout: config.drain_timeout,
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         let run = move || {

@@ -286,6 +286,25 @@ fn a_route_that_is_added_is_in_force_without_a_restart() {
 }
 
 #[test]
+fn another_settings_file_is_taken_and_followed_without_a_restart() {
+    let mut world = World::start(|config| {
+        config.file("other.yaml", "default: { mode: limited }").file("bad.yaml", "nonsense: 1")
+    });
+    let stranger = world.user(STRANGER);
+    assert_eq!(world.get(&stranger).status, 200);
+    world.gate.reconfigure(|config| {
+        config.set("settings", "{ file: bad.yaml }").set("forward_token", "false")
+    });
+    poll_until("the refusal", RELOADED, || world.gate.snapshot().to_string().contains("nonsense"));
+    let _forwarded = world.get(&stranger);
+    assert!(world.upstream.last().field("authorization").is_some(), "refused whole");
+    world.gate.reconfigure(|config| config.set("settings", "{ file: other.yaml }"));
+    poll_until("the other file", RELOADED, || world.get(&stranger).status == 403);
+    world.gate.replace("other.yaml", "default: { mode: unrestricted }");
+    poll_until("its next version", RELOADED, || world.get(&stranger).status == 200);
+}
+
+#[test]
 fn a_bad_configuration_is_refused_whole_and_the_old_one_goes_on() {
     let mut world = World::start(|config| config);
     let token = world.user(OWNER);

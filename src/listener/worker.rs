@@ -41,10 +41,8 @@ pub struct Worker {
     pub upstream_tls: Arc<ClientConfig>,
     /// Open client connections of the whole process.
     pub connections: Arc<AtomicUsize>,
-    /// Becomes true when the process is to end.
-    pub drain: watch::Receiver<bool>,
-    /// How long what runs may take to finish then.
-    pub drain_timeout: Duration,
+    /// When the process is to end: how long what runs may take to finish.
+    pub drain: watch::Receiver<Option<Duration>>,
 }
 
 /// Why a worker can't start.
@@ -91,7 +89,7 @@ impl Worker {
         }
         let mut drain = self.drain;
         // An error means that the sender is gone, and with it the process's reason to run.
-        let _ = drain.wait_for(|drain| *drain).await;
+        let drain_timeout = drain.wait_for(Option::is_some).await.map_or(None, |timeout| *timeout);
         for acceptor in acceptors {
             acceptor.abort();
         }
@@ -102,7 +100,7 @@ impl Worker {
                 tokio::time::sleep(DRAIN_PAUSE).await;
             }
         };
-        if tokio::time::timeout(self.drain_timeout, ended).await.is_err() {
+        if tokio::time::timeout(drain_timeout.unwrap_or_default(), ended).await.is_err() {
             tracing::warn!(
                 connections = own_connections.get(),
                 "the drain timeout is over, closing what still runs"

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use super::document::parse_after;
 use super::edit::{Kept, edit};
@@ -30,7 +31,8 @@ pub struct SettingsStore {
 }
 
 struct Shared {
-    path: Option<PathBuf>,
+    path: ArcSwap<Option<PathBuf>>,
+    moved: Notify,
     writer: SnapshotWriter,
     reader: SnapshotReader,
     clock: SystemClock,
@@ -134,7 +136,9 @@ impl SettingsStore {
         reader: SnapshotReader,
         on_update: OnUpdate,
     ) -> Self {
-        let shared = Shared { path, writer, reader, clock: SystemClock, on_update };
+        let path = ArcSwap::from_pointee(path);
+        let shared =
+            Shared { path, moved: Notify::new(), writer, reader, clock: SystemClock, on_update };
         Self { shared: Arc::new(shared), version: Arc::default() }
     }
 
@@ -153,13 +157,29 @@ impl SettingsStore {
 
     /// Follows the file, for ever.
     pub async fn follow(&self) {
-        let mut watcher = Watcher::new(self.shared.path.clone());
         loop {
-            // A change between the load and the first look is found here.
-            // A refusal is already recorded; the next version may be better.
-            let _ = self.reload(Reload::IfChanged).await;
-            watcher.changed().await;
+            let mut watcher = Watcher::new(self.shared.path.load().as_ref().clone());
+            loop {
+                // A change between the load and the first look is found here.
+                // A refusal is already recorded; the next version may be better.
+                let _ = self.reload(Reload::IfChanged).await;
+                tokio::select! {
+                    _ = watcher.changed() => {}
+                    () = self.shared.moved.notified() => break,
+                }
+            }
         }
+    }
+
+    /// Takes the settings of another file, or of none, and follows that one from now on.
+    ///
+    /// # Errors
+    /// Its settings are unusable; the present file and its settings go on.
+    pub async fn move_to(&self, path: Option<PathBuf>) -> Result<(), SettingsError> {
+        let mut version = Arc::clone(&self.version).lock_owned().await;
+        let shared = Arc::clone(&self.shared);
+        let work = move || shared.move_to(&mut version, path);
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(SettingsError::Interrupted))
     }
 
     /// The setting in force for an account, with its tag.
@@ -196,7 +216,8 @@ impl Shared {
     }
 
     fn reload(&self, version: &mut Fingerprint, when: Reload) -> Result<Reloaded, SettingsError> {
-        let Some(path) = &self.path else {
+        let path = self.path.load();
+        let Some(path) = path.as_ref() else {
             if when == Reload::Always {
                 self.publish(BUILT_IN, SettingsIndex::default());
             }
@@ -222,6 +243,29 @@ impl Shared {
         }
     }
 
+    fn move_to(
+        &self,
+        version: &mut Fingerprint,
+        path: Option<PathBuf>,
+    ) -> Result<(), SettingsError> {
+        if **self.path.load() == path {
+            return Ok(());
+        }
+        let (source, index, loaded) = match &path {
+            None => (BUILT_IN.to_owned(), SettingsIndex::default(), Fingerprint::default()),
+            Some(path) => {
+                let (index, loaded) = load(path, &self.settings())?;
+                (path.display().to_string(), index, loaded)
+            }
+        };
+        tracing::info!(file = %source, accounts = index.len(), "settings loaded");
+        self.publish(&source, index);
+        *version = loaded;
+        self.path.store(Arc::new(path));
+        self.moved.notify_one();
+        Ok(())
+    }
+
     fn publish(&self, source: &str, index: SettingsIndex) -> u64 {
         let index = Arc::new(index);
         let change = |_: &_| Change::Settings(index);
@@ -238,7 +282,8 @@ impl Shared {
         if_match: &IfMatch,
         actor: Actor,
     ) -> Result<Updated, UpdateError> {
-        let path = self.path.as_deref().ok_or(UpdateError::NoFile)?;
+        let path = self.path.load_full();
+        let path = path.as_deref().ok_or(UpdateError::NoFile)?;
         // An edit of the file counts before a change that didn't know of it.
         self.reload(&mut version, Reload::IfChanged)?;
         let settings = self.settings();
@@ -275,7 +320,9 @@ impl AccountPatch {
 
 impl fmt::Debug for SettingsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SettingsStore").field("path", &self.shared.path).finish_non_exhaustive()
+        f.debug_struct("SettingsStore")
+            .field("path", &self.shared.path.load())
+            .finish_non_exhaustive()
     }
 }
 
