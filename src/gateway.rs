@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
 use crate::clock::SystemClock;
-use crate::config::{self, Config};
+use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
 use crate::event::{EventIds, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
@@ -114,10 +114,7 @@ impl Gateway {
                 None
             }
             Some(admin) => {
-                let access = match &admin.token_file {
-                    Some(file) => AdminAccess::token_file(file)?,
-                    None => AdminAccess::loopback(),
-                };
+                let (listener, address, access) = open_admin(admin).await?;
                 let state = AdminState {
                     reader: reader.clone(),
                     writer: writer.clone(),
@@ -127,9 +124,6 @@ impl Gateway {
                     missing: Arc::new(missing_keys),
                     access: Arc::new(access),
                 };
-                let refused = |source| StartError::Listen { address: admin.address, source };
-                let listener = TcpListener::bind(admin.address).await.map_err(refused)?;
-                let address = listener.local_addr().map_err(refused)?;
                 tasks.spawn(admin::serve(listener, state, admin_end.clone()));
                 Some(address)
             }
@@ -234,16 +228,15 @@ impl Reloader {
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let source = self.config.file.display().to_string();
         let refused = match loaded {
-            Ok(Ok(new)) => match self.take_tls(&new) {
+            Ok(Ok(new)) => match self.take_files(&new).await {
                 Ok(()) => {
                     self.warn_of_restart(&new);
                     publish(&self.writer, &new);
                     self.keys.reconfigure();
-                    self.settings.move_to(new.settings_file.clone());
                     tracing::info!(file = source, "the configuration was reloaded");
                     return Some(new);
                 }
-                Err(error) => error.to_string(),
+                Err(error) => error,
             },
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the reload was interrupted".to_owned(),
@@ -258,17 +251,20 @@ impl Reloader {
         None
     }
 
-    /// Reads all certificates before it replaces any.
-    fn take_tls(&self, new: &Config) -> Result<(), TlsError> {
+    /// Reads all certificates and the settings before it replaces any.
+    async fn take_files(&self, new: &Config) -> Result<(), String> {
         let mut replacements = Vec::new();
         for (old, current) in self.config.listeners.iter().zip(&self.tls) {
             // By address: in another order, one listener would get what another asks of clients.
             let listener = new.listeners.iter().find(|listener| listener.address == old.address);
             let files = listener.and_then(|listener| listener.tls.as_ref());
             if let (Some(files), Some(current)) = (files, current) {
-                replacements.push((current, server_config(files)?));
+                let tls = server_config(files).map_err(|error| error.to_string())?;
+                replacements.push((current, tls));
             }
         }
+        let moved = self.settings.move_to(new.settings_file.clone()).await;
+        moved.map_err(|error| error.to_string())?;
         for (current, replacement) in replacements {
             current.store(replacement);
         }
@@ -368,6 +364,19 @@ fn start_workers(
         workers.push(thread.spawn(run).map_err(StartError::Thread)?);
     }
     Ok(workers)
+}
+
+async fn open_admin(
+    admin: &AdminConfig,
+) -> Result<(TcpListener, SocketAddr, AdminAccess), StartError> {
+    let access = match &admin.token_file {
+        Some(file) => AdminAccess::token_file(file)?,
+        None => AdminAccess::loopback(),
+    };
+    let refused = |source| StartError::Listen { address: admin.address, source };
+    let listener = TcpListener::bind(admin.address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address, access))
 }
 
 fn missing_keys(snapshot: &Snapshot) -> Vec<String> {

@@ -253,6 +253,9 @@ fn framing_with_two_meanings_is_refused() {
         ("a length beyond all numbers", "content-length: 99999999999999999999999\r\n"),
         ("an empty length", "content-length: \r\n"),
         ("a coding that is none", "transfer-encoding: xchunked\r\n"),
+        ("a coding before chunked", "transfer-encoding: gzip, chunked\r\n"),
+        ("chunked twice", "transfer-encoding: chunked, chunked\r\n"),
+        ("chunked in two fields", "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
         ("a coding after chunked", "transfer-encoding: chunked, identity\r\n"),
         ("a second coding field", "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n"),
         ("chunked and something", "transfer-encoding: chunked x\r\n"),
@@ -366,6 +369,17 @@ fn chunks_with_two_meanings_never_make_two_requests() {
     ] {
         assert_no_second_request(&world, why, format!("{post}{chunks}").as_bytes());
     }
+}
+
+#[test]
+fn a_body_that_is_no_http_is_the_clients_fault() {
+    let world = World::start(|config| config);
+    let post = head("POST", ORDER, &world.user(OWNER)) + "transfer-encoding: chunked\r\n\r\n";
+    let mut client = world.gate.connect();
+    client.send(post + "nonsense\r\n0\r\n\r\n");
+    let reply = client.try_read("POST").unwrap_or_default();
+    assert_eq!(reply.map(|reply| reply.status), Some(400));
+    assert_eq!(world.get(&world.user(OWNER)).status, 200);
 }
 
 #[test]

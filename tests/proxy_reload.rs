@@ -286,6 +286,25 @@ fn a_route_that_is_added_is_in_force_without_a_restart() {
 }
 
 #[test]
+fn another_settings_file_is_taken_and_followed_without_a_restart() {
+    let mut world = World::start(|config| {
+        config.file("other.yaml", "default: { mode: limited }").file("bad.yaml", "nonsense: 1")
+    });
+    let stranger = world.user(STRANGER);
+    assert_eq!(world.get(&stranger).status, 200);
+    world.gate.reconfigure(|config| {
+        config.set("settings", "{ file: bad.yaml }").set("forward_token", "false")
+    });
+    poll_until("the refusal", RELOADED, || world.gate.snapshot().to_string().contains("nonsense"));
+    let _forwarded = world.get(&stranger);
+    assert!(world.upstream.last().field("authorization").is_some(), "refused whole");
+    world.gate.reconfigure(|config| config.set("settings", "{ file: other.yaml }"));
+    poll_until("the other file", RELOADED, || world.get(&stranger).status == 403);
+    world.gate.replace("other.yaml", "default: { mode: unrestricted }");
+    poll_until("its next version", RELOADED, || world.get(&stranger).status == 200);
+}
+
+#[test]
 fn a_bad_configuration_is_refused_whole_and_the_old_one_goes_on() {
     let mut world = World::start(|config| config);
     let token = world.user(OWNER);
@@ -369,19 +388,6 @@ const REQUESTS: usize = 10_000;
 const REQUESTS_A_CHANGE: usize = 10;
 const CONNECTIONS: usize = 4;
 const STREAMS: usize = 32;
-
-#[test]
-fn settings_are_taken_from_another_file_when_the_configuration_names_one() {
-    let limited = format!("accounts:\n  \"{OWNER}\": {{ mode: limited, allowlist: [] }}\n");
-    let mut world = World::start(|config| config.file("others.yaml", limited));
-    let stranger = world.user(STRANGER);
-    assert_eq!(world.get(&stranger).status, 200);
-    world.gate.reconfigure(|config| config.set("settings", "{ file: others.yaml }"));
-    poll_until("the other settings", RELOADED, || world.get(&stranger).status == 403);
-    let open = format!("accounts:\n  \"{OWNER}\": {{ mode: unrestricted }}\n");
-    world.gate.replace("others.yaml", &open);
-    poll_until("a change of the other file", RELOADED, || world.get(&stranger).status == 200);
-}
 
 #[test]
 fn a_new_drain_timeout_holds_for_the_end() {

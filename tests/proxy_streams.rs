@@ -13,7 +13,7 @@ use support::identities::{OWNER, STRANGER, user};
 use support::idp::Idp;
 use support::raw::{Client, Request};
 use support::upstream::Upstream;
-use support::{SOON, free_address, h2, poll_until};
+use support::{RELOADED, SOON, free_address, h2, poll_until};
 
 /// A head with a token, its framing fields to follow.
 fn post(token: &str, fields: &str) -> String {
@@ -503,6 +503,23 @@ fn a_drain_ends_at_its_timeout() {
     world.upstream.wait_count(1);
     let mut idle = world.gate.connect();
     assert_eq!(idle.ask(&Request::get("/public/x")).status, 200);
+    let began = Instant::now();
+    world.gate.signal("TERM");
+    let ended = world.gate.wait_end();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(ended.status.code().is_some(), "it ended by itself: {}", ended.stderr);
+}
+
+#[test]
+fn a_drain_takes_the_timeout_of_the_last_configuration() {
+    let mut world = World::start(|config| config.set("drain", "{ timeout: 1h }"));
+    let mut running = world.gate.connect();
+    running
+        .send(Request::get(ORDER).token(&world.user(OWNER)).header("x-upstream", "wait").bytes());
+    world.upstream.wait_count(1);
+    let before = world.gate.revision();
+    world.gate.reconfigure(|config| config.set("drain", "{ timeout: 1s }"));
+    poll_until("the change", RELOADED, || world.gate.revision() > before);
     let began = Instant::now();
     world.gate.signal("TERM");
     let ended = world.gate.wait_end();

@@ -118,7 +118,7 @@ impl Renderer {
         } else {
             json::string_part(out, update.correlation_id);
         }
-        out.extend_from_slice(b"\",\"outcome\":\"success\",\"severity\":\"warning\"");
+        out.extend_from_slice(b"\",\"outcome\":\"success\",\"severity\":\"normal\"");
         out.extend_from_slice(b",\"message\":\"IAM Access Management: update account-settings\"");
         log_source(out, update.owner);
         Initiator {

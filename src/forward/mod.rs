@@ -63,6 +63,9 @@ pub struct Errand<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
+    /// The client's body broke off, or was not HTTP.
+    #[error("the request's body broke off or is malformed")]
+    ClientBody,
     /// The client's body paused for too long.
     #[error("the client's body paused for too long")]
     ClientIdle,
@@ -213,7 +216,8 @@ fn endpoint(upstream: &Upstream, turn: usize) -> &Uri {
 fn exchange_error(error: hyper::Error) -> UpstreamError {
     match error.source().and_then(|source| source.downcast_ref::<BodyError>()) {
         Some(BodyError::Idle) => UpstreamError::ClientIdle,
-        Some(BodyError::Broken(_)) | None => UpstreamError::Exchange(error),
+        Some(BodyError::Broken(_)) => UpstreamError::ClientBody,
+        None => UpstreamError::Exchange(error),
     }
 }
 

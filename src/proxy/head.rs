@@ -1,6 +1,6 @@
 //! A request head's own consistency, before anything is looked up.
 
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Version, request};
 
@@ -9,7 +9,7 @@ use crate::proxy::Rejection;
 /// Refuses a head that two readers could read differently.
 ///
 /// # Errors
-/// More than one `Authorization` or `Host`, a missing or malformed `Host`, a target for another
+/// More than one `Authorization` or `Host`, a body coded otherwise than in chunks, a missing or malformed `Host`, a target for another
 /// host, or too many fields.
 pub(super) fn check(head: &request::Parts, headers_max: usize) -> Result<(), Rejection> {
     if head.headers.len() > headers_max {
@@ -18,7 +18,18 @@ pub(super) fn check(head: &request::Parts, headers_max: usize) -> Result<(), Rej
     if head.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Rejection::Ambiguous("the request has more than one `Authorization`"));
     }
+    check_coding(&head.headers)?;
     check_host(head)
+}
+
+/// A body comes as it is or in chunks: another coding would be lost on the way to the upstream.
+fn check_coding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(Rejection::Ambiguous("the body has a coding other than `chunked`")),
+    }
 }
 
 fn check_host(head: &request::Parts) -> Result<(), Rejection> {

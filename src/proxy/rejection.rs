@@ -67,7 +67,10 @@ impl Rejection {
     /// What became of the request.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Ambiguous(_) | Self::Path(_) | Self::Question(_) => Outcome::BadRequest,
+            Self::Ambiguous(_)
+            | Self::Path(_)
+            | Self::Question(_)
+            | Self::Upstream(UpstreamError::ClientBody) => Outcome::BadRequest,
             Self::BadToken(_) | Self::NoToken => Outcome::Unauthenticated,
             Self::Denied(Layer::Perimeter) => Outcome::ExternalAccountDenied,
             Self::Denied(Layer::Policy) => Outcome::PolicyDenied,
@@ -146,7 +149,7 @@ impl Rejection {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             // What a client still sends of such a request must not be read as the next one.
-            Self::Ambiguous(_) => {
+            Self::Ambiguous(_) | Self::Upstream(UpstreamError::ClientBody) => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use super::document::parse_after;
@@ -31,7 +31,7 @@ pub struct SettingsStore {
 }
 
 struct Shared {
-    path: ArcSwapOption<PathBuf>,
+    path: ArcSwap<Option<PathBuf>>,
     moved: Notify,
     writer: SnapshotWriter,
     reader: SnapshotReader,
@@ -136,14 +136,9 @@ impl SettingsStore {
         reader: SnapshotReader,
         on_update: OnUpdate,
     ) -> Self {
-        let shared = Shared {
-            path: ArcSwapOption::from_pointee(path),
-            moved: Notify::new(),
-            writer,
-            reader,
-            clock: SystemClock,
-            on_update,
-        };
+        let path = ArcSwap::from_pointee(path);
+        let shared =
+            Shared { path, moved: Notify::new(), writer, reader, clock: SystemClock, on_update };
         Self { shared: Arc::new(shared), version: Arc::default() }
     }
 
@@ -163,31 +158,28 @@ impl SettingsStore {
     /// Follows the file, for ever.
     pub async fn follow(&self) {
         loop {
-            let path = self.shared.path.load_full();
-            let mut watcher = Watcher::new(path.as_deref().cloned());
-            let mut stayed = true;
-            while stayed {
+            let mut watcher = Watcher::new(self.shared.path.load().as_ref().clone());
+            loop {
                 // A change between the load and the first look is found here.
                 // A refusal is already recorded; the next version may be better.
                 let _ = self.reload(Reload::IfChanged).await;
-                stayed = tokio::select! {
-                    _ = watcher.changed() => true,
-                    () = self.shared.moved.notified() => false,
-                };
+                tokio::select! {
+                    _ = watcher.changed() => {}
+                    () = self.shared.moved.notified() => break,
+                }
             }
         }
     }
 
-    /// Takes the settings from another file, or from none, once [`SettingsStore::follow`] looks.
-    pub fn move_to(&self, path: Option<PathBuf>) {
-        if self.shared.path.load().as_deref() == path.as_ref() {
-            return;
-        }
-        if path.is_none() {
-            self.shared.publish(BUILT_IN, SettingsIndex::default());
-        }
-        self.shared.path.store(path.map(Arc::new));
-        self.shared.moved.notify_one();
+    /// Takes the settings of another file, or of none, and follows that one from now on.
+    ///
+    /// # Errors
+    /// Its settings are unusable; the present file and its settings go on.
+    pub async fn move_to(&self, path: Option<PathBuf>) -> Result<(), SettingsError> {
+        let mut version = Arc::clone(&self.version).lock_owned().await;
+        let shared = Arc::clone(&self.shared);
+        let work = move || shared.move_to(&mut version, path);
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(SettingsError::Interrupted))
     }
 
     /// The setting in force for an account, with its tag.
@@ -224,17 +216,18 @@ impl Shared {
     }
 
     fn reload(&self, version: &mut Fingerprint, when: Reload) -> Result<Reloaded, SettingsError> {
-        let Some(path) = self.path.load_full() else {
+        let path = self.path.load();
+        let Some(path) = path.as_ref() else {
             if when == Reload::Always {
                 self.publish(BUILT_IN, SettingsIndex::default());
             }
             return Ok(Reloaded::Unchanged);
         };
-        if when == Reload::IfChanged && Fingerprint::of(&path) == *version {
+        if when == Reload::IfChanged && Fingerprint::of(path) == *version {
             return Ok(Reloaded::Unchanged);
         }
         let source = path.display().to_string();
-        match load(&path, &self.settings()) {
+        match load(path, &self.settings()) {
             Ok((index, loaded)) => {
                 tracing::info!(file = %source, accounts = index.len(), "settings loaded");
                 self.publish(&source, index);
@@ -248,6 +241,29 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    fn move_to(
+        &self,
+        version: &mut Fingerprint,
+        path: Option<PathBuf>,
+    ) -> Result<(), SettingsError> {
+        if **self.path.load() == path {
+            return Ok(());
+        }
+        let (source, index, loaded) = match &path {
+            None => (BUILT_IN.to_owned(), SettingsIndex::default(), Fingerprint::default()),
+            Some(path) => {
+                let (index, loaded) = load(path, &self.settings())?;
+                (path.display().to_string(), index, loaded)
+            }
+        };
+        tracing::info!(file = %source, accounts = index.len(), "settings loaded");
+        self.publish(&source, index);
+        *version = loaded;
+        self.path.store(Arc::new(path));
+        self.moved.notify_one();
+        Ok(())
     }
 
     fn publish(&self, source: &str, index: SettingsIndex) -> u64 {
@@ -266,7 +282,8 @@ impl Shared {
         if_match: &IfMatch,
         actor: Actor,
     ) -> Result<Updated, UpdateError> {
-        let path = self.path.load_full().ok_or(UpdateError::NoFile)?;
+        let path = self.path.load_full();
+        let path = path.as_deref().ok_or(UpdateError::NoFile)?;
         // An edit of the file counts before a change that didn't know of it.
         self.reload(&mut version, Reload::IfChanged)?;
         let settings = self.settings();
@@ -280,7 +297,7 @@ impl Shared {
         if changes.is_empty() {
             return Ok(Updated { setting: before.clone(), etag });
         }
-        let (setting, written) = persist(&path, &version, &settings, account, &wanted)?;
+        let (setting, written) = persist(path, &version, &settings, account, &wanted)?;
         *version = written;
         let index = settings.with_account(account, setting.clone());
         let revision = self.publish(&path.display().to_string(), index);
@@ -303,7 +320,9 @@ impl AccountPatch {
 
 impl fmt::Debug for SettingsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SettingsStore").field("path", &self.shared.path).finish_non_exhaustive()
+        f.debug_struct("SettingsStore")
+            .field("path", &self.shared.path.load())
+            .finish_non_exhaustive()
     }
 }
 

@@ -211,7 +211,7 @@ fn an_update_tells_who_changed_what() {
     Renderer::new("orders-7d4f").render(&mut out, 5, &Record::Update(update));
     let event: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(event["action"], json!(UPDATE_ACTION));
-    assert_eq!(event["severity"], json!("warning"));
+    assert_eq!(event["severity"], json!("normal"));
     assert_eq!(event["outcome"], json!("success"));
     assert_eq!(event["reason"], json!({"reasonCode": 200, "reasonType": "OK"}));
     assert_eq!(event["initiator"]["id"], json!("admin"));
