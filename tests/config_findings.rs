@@ -61,7 +61,7 @@ fn a_file_that_is_no_text_is_refused_with_its_place() {
     let file = directory.path().join("crossgate.yaml");
     fs::write(&file, b"listeners: []\na: \xff\n").unwrap();
     let error = config::load(&file).unwrap_err();
-    assert_eq!(error.to_string(), format!("error: {}:2:4: not UTF-8", file.display()));
+    assert_eq!(error.to_string(), format!("{}:2:4: not UTF-8", file.display()));
     let missing = config::load(&directory.path().join("none.yaml")).unwrap_err();
     assert!(matches!(missing, ConfigError::Unreadable { .. }), "{missing}");
     let large = fs::File::create(&file).unwrap();
