@@ -108,6 +108,7 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         let draining = Arc::new(AtomicBool::new(false));
         let admin_end = CancellationToken::new();
+        tasks.spawn(admin::upkeep(metrics.clone(), admin_end.clone()));
         let admin_address = match &config.admin {
             None => None,
             Some(admin) => {
