@@ -143,6 +143,7 @@ impl Gateway {
             keys,
             settings: settings.clone(),
             tls,
+            turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
         tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
@@ -201,6 +202,8 @@ struct Reloader {
     keys: JwksHandle,
     settings: SettingsStore,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    /// Held from reading to publishing: what was read first must not come in force last.
+    turn: tokio::sync::Mutex<()>,
     end: CancellationToken,
 }
 
@@ -232,6 +235,7 @@ impl Reloader {
 
     /// Returns the files that the new configuration depends on, if it is in force.
     async fn reload_configuration(&self) -> Option<Vec<PathBuf>> {
+        let _turn = self.turn.lock().await;
         let file = self.config.file.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let source = self.config.file.display().to_string();
