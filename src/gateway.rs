@@ -108,11 +108,9 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         let draining = Arc::new(AtomicBool::new(false));
         let admin_end = CancellationToken::new();
+        tasks.spawn(admin::upkeep(metrics.clone(), admin_end.clone()));
         let admin_address = match &config.admin {
-            None => {
-                tasks.spawn(admin::upkeep(metrics, admin_end.clone()));
-                None
-            }
+            None => None,
             Some(admin) => {
                 let (listener, address, access) = open_admin(admin).await?;
                 let state = AdminState {
@@ -139,6 +137,7 @@ impl Gateway {
             keys,
             settings: settings.clone(),
             tls,
+            turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
         tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
@@ -197,6 +196,8 @@ struct Reloader {
     keys: JwksHandle,
     settings: SettingsStore,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    /// Held from reading to publishing: what was read first must not come in force last.
+    turn: tokio::sync::Mutex<()>,
     end: CancellationToken,
 }
 
@@ -224,6 +225,7 @@ impl Reloader {
     /// Takes over the configuration file; returns what is in force now, or `None` if the file was
     /// refused.
     async fn reload_configuration(&self) -> Option<Config> {
+        let _turn = self.turn.lock().await;
         let file = self.config.file.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let source = self.config.file.display().to_string();

@@ -65,11 +65,9 @@ pub async fn serve(listener: TcpListener, state: AdminState, shutdown: Cancellat
     let state = Arc::new(state);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
-    let mut upkeep = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            _ = upkeep.tick() => state.metrics.run_upkeep(),
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &room) => {
                 if let Some((stream, peer, permit)) = accepted {
@@ -86,8 +84,8 @@ pub async fn serve(listener: TcpListener, state: AdminState, shutdown: Cancellat
     while connections.join_next().await.is_some() {}
 }
 
-/// What [`serve`] does for the metrics, for a process that shows them to nobody: without it each
-/// sample of a histogram would be kept for ever.
+/// Keeps the metrics small, whether anybody reads them or not, until told to stop: histograms keep
+/// each sample until this runs.
 pub async fn upkeep(metrics: PrometheusHandle, shutdown: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
@@ -175,7 +173,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HEADER_BYTES_MAX: usize = 64 << 10;
 
-/// Histograms buffer their samples until this runs.
+/// At 100,000 requests a second about 10 MB of samples gather between two.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

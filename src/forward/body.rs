@@ -78,6 +78,11 @@ impl RequestBody {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
         Self { incoming, idle: Idle::new(alarms, timeout), sent }
     }
+
+    /// A body of no bytes.
+    pub(super) fn empty(alarms: &Rc<Alarms>) -> Self {
+        Self { incoming: None, idle: Idle::new(alarms, Duration::ZERO), sent: Rc::default() }
+    }
 }
 
 impl Body for RequestBody {

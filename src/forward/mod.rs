@@ -104,7 +104,8 @@ impl Forwarder {
     ///
     /// # Errors
     /// The upstream can't be reached, fails, or is too slow. A request that an old connection
-    /// turned out not to have taken is sent once more; one that an upstream may have seen never is.
+    /// turned out not to have taken is sent once more. One that an upstream may have seen is, once,
+    /// only if it has a safe method and no body and the old connection closed without an answer.
     pub async fn forward(
         &self,
         permit: Permit,
@@ -140,9 +141,10 @@ impl Forwarder {
         let mut first_turn = self.turn.get();
         self.turn.set(first_turn.wrapping_add(1));
         let mut refusals = 0;
+        let mut reuse = Reuse::Kept;
         loop {
             let endpoint = endpoint(upstream, first_turn);
-            let mut lease = match self.lease(upstream, endpoint).await {
+            let mut lease = match self.lease(upstream, endpoint, reuse).await {
                 Ok(lease) => lease,
                 Err(error) => {
                     refusals += 1;
@@ -153,21 +155,50 @@ impl Forwarder {
                     continue;
                 }
             };
+            let spare = (lease.age == LeaseAge::Kept).then(|| self.spare(&request)).flatten();
             let answer = lease.sender.try_send_request(request);
-            match self.in_time(answer, upstream.response_timeout, sent).await? {
+            let mut error = match self.in_time(answer, upstream.response_timeout, sent).await? {
                 Ok(response) => return Ok((response, lease)),
-                Err(mut error) => match (error.take_message(), lease.age) {
-                    (Some(unsent), LeaseAge::Kept) => request = unsent,
-                    (Some(_) | None, LeaseAge::New | LeaseAge::Kept) => {
-                        return Err(exchange_error(error.into_error()));
-                    }
-                },
+                Err(error) => error,
+            };
+            match (error.take_message(), lease.age, spare) {
+                (Some(unsent), LeaseAge::Kept, _) => request = unsent,
+                (None, _, Some(again)) if error.error().is_incomplete_message() => {
+                    request = again;
+                    reuse = Reuse::Never;
+                }
+                (Some(_) | None, LeaseAge::New | LeaseAge::Kept, Some(_) | None) => {
+                    return Err(exchange_error(error.into_error()));
+                }
             }
         }
     }
 
-    async fn lease(&self, upstream: &Upstream, endpoint: &Uri) -> Result<Lease, UpstreamError> {
-        match self.pool.kept(endpoint) {
+    /// A second copy of a request that may be sent twice (RFC 9110 section 9.2.1): an upstream may
+    /// close a kept connection just when the request is on its way.
+    fn spare(&self, request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+        if !request.method().is_safe() || !request.body().is_end_stream() {
+            return None;
+        }
+        let mut again = Request::new(RequestBody::empty(&self.alarms));
+        *again.method_mut() = request.method().clone();
+        *again.uri_mut() = request.uri().clone();
+        *again.version_mut() = request.version();
+        *again.headers_mut() = request.headers().clone();
+        Some(again)
+    }
+
+    async fn lease(
+        &self,
+        upstream: &Upstream,
+        endpoint: &Uri,
+        reuse: Reuse,
+    ) -> Result<Lease, UpstreamError> {
+        let kept = match reuse {
+            Reuse::Kept => self.pool.kept(endpoint),
+            Reuse::Never => None,
+        };
+        match kept {
             Some(lease) => Ok(lease),
             // Boxed: it is rare and large, and every request would carry room for it.
             None => {
@@ -203,6 +234,15 @@ impl Forwarder {
         })
         .await
     }
+}
+
+/// Whether a kept connection will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reuse {
+    /// It will.
+    Kept,
+    /// Only a new one: a kept one has just failed.
+    Never,
 }
 
 /// The endpoint whose turn it is; the configuration admits no upstream without one.
