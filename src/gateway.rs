@@ -262,8 +262,11 @@ impl Reloader {
     /// Reads all certificates and the settings before it replaces any.
     async fn take_files(&self, new: &Config) -> Result<(), String> {
         let mut replacements = Vec::new();
-        for (listener, current) in new.listeners.iter().zip(&self.tls) {
-            if let (Some(files), Some(current)) = (&listener.tls, current) {
+        for (started, current) in self.config.listeners.iter().zip(&self.tls) {
+            // By address: a list in another order must not give one listener another's clients.
+            let listener = new.listeners.iter().find(|new| new.address == started.address);
+            let files = listener.and_then(|listener| listener.tls.as_ref());
+            if let (Some(files), Some(current)) = (files, current) {
                 let tls = server_config(files).map_err(|error| error.to_string())?;
                 replacements.push((current, tls));
             }

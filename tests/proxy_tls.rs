@@ -9,7 +9,7 @@ use support::gate::{Config, ORDER, World};
 use support::identities::OWNER;
 use support::raw::{Client, Request};
 use support::tls::{self, Certificate};
-use support::{RELOADED, h2, poll_until};
+use support::{RELOADED, free_address, h2, poll_until};
 use tokio_rustls::TlsConnector;
 
 fn with_tls(config: Config, certificate: &Certificate) -> Config {
@@ -93,4 +93,31 @@ fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
     let other = Certificate::authority().sign_client("stranger");
     assert_eq!(status(&server.client_with(&other)), None, "a certificate of nobody");
     assert_eq!(world.upstream.count(), 1);
+}
+
+#[test]
+fn listeners_in_another_order_keep_their_own_clients() {
+    let (server, authority) = (Certificate::generate(), Certificate::authority());
+    let open = free_address();
+    let strict = "    tls: { certificate: tls.crt, key: tls.key, client_ca: clients.crt }\n";
+    let second =
+        format!("  - address: {open}\n    tls: {{ certificate: tls.crt, key: tls.key }}\n");
+    let world = World::start(|config| {
+        with_tls(config, &server)
+            .listener(format!("{strict}{second}").trim())
+            .file("clients.crt", authority.chain_pem.as_str())
+    });
+    let first = format!("  - address: {}\n{strict}", world.gate.proxy);
+    let text = std::fs::read_to_string(world.gate.path("crossgate.yaml")).unwrap();
+    let swapped = text.replace(&format!("{first}{second}"), &format!("{second}{first}"));
+    assert_ne!(text, swapped);
+    let before = world.gate.revision();
+    world.gate.replace("crossgate.yaml", &swapped);
+    poll_until("the other order", RELOADED, || world.gate.revision() > before);
+    let token = world.user(OWNER);
+    let mut stranger = Client::over(tls::connect(&server.client(&[]), world.gate.proxy));
+    let sent = stranger.try_send(Request::get(ORDER).token(&token).bytes());
+    assert!(sent.is_err() || stranger.try_read("GET").ok().flatten().is_none());
+    let mut client = Client::over(tls::connect(&server.client(&[]), open));
+    assert_eq!(client.ask(&Request::get(ORDER).token(&token)).status, 200);
 }
