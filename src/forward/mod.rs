@@ -163,7 +163,7 @@ impl Forwarder {
             };
             match (error.take_message(), lease.age, spare) {
                 (Some(unsent), LeaseAge::Kept, _) => request = unsent,
-                (None, _, Some(again)) if error.error().is_incomplete_message() => {
+                (None, _, Some(again)) if !error.error().is_parse() => {
                     request = again;
                     reuse = Reuse::Never;
                 }

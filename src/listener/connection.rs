@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::alarm::{Alarm, Alarms};
@@ -37,6 +38,30 @@ pub(super) struct Shared {
     pub(super) alarms: Rc<Alarms>,
     /// Set once the process is to end: connections finish what runs and close.
     pub(super) draining: Cell<bool>,
+    /// Told when that is set.
+    pub(super) drain_began: Notify,
+}
+
+impl Shared {
+    /// Awaits a new connection's first step; once the process is to end, only for a moment.
+    pub(super) async fn first_step<T>(
+        &self,
+        timeout: Duration,
+        step: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut step = pin!(tokio::time::timeout(timeout, step));
+        let drain = async {
+            let began = self.drain_began.notified();
+            if !self.draining.get() {
+                began.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = &mut step => done.ok(),
+            () = drain => tokio::time::timeout(DRAIN_GRACE, step).await.ok()?.ok(),
+        }
+    }
 }
 
 /// Serves one accepted stream, after TLS if there is any.
@@ -98,27 +123,24 @@ pub(super) enum HttpVersion {
 /// Tells HTTP/2 with prior knowledge from HTTP/1.1 by its first bytes (RFC 9113 section 3.4).
 ///
 /// # Errors
-/// The client closed or sent nothing in time.
-pub(super) async fn sniff(stream: &TcpStream, timeout: Duration) -> io::Result<HttpVersion> {
-    let look = async {
-        let mut first = [0; HTTP2_START.len()];
-        let mut pause = SNIFF_PAUSE;
-        loop {
-            let peeked = stream.peek(&mut first).await?;
-            let seen = first.get(..peeked).unwrap_or_default();
-            if seen.is_empty() || !HTTP2_START.starts_with(seen) {
-                return Ok(HttpVersion::Http1);
-            }
-            if peeked == HTTP2_START.len() {
-                return Ok(HttpVersion::Http2);
-            }
-            // The bytes stay unread, so the socket stays readable: wait a little for more, then
-            // longer, or clients that never send it would keep the worker busy.
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(SNIFF_PAUSE_MAX);
+/// The connection failed.
+pub(super) async fn sniff(stream: &TcpStream) -> io::Result<HttpVersion> {
+    let mut first = [0; HTTP2_START.len()];
+    let mut pause = SNIFF_PAUSE;
+    loop {
+        let peeked = stream.peek(&mut first).await?;
+        let seen = first.get(..peeked).unwrap_or_default();
+        if seen.is_empty() || !HTTP2_START.starts_with(seen) {
+            return Ok(HttpVersion::Http1);
         }
-    };
-    tokio::time::timeout(timeout, look).await?
+        if peeked == HTTP2_START.len() {
+            return Ok(HttpVersion::Http2);
+        }
+        // The bytes stay unread, so the socket stays readable: wait a little for more, then
+        // longer, or clients that never send it would keep the worker busy.
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(SNIFF_PAUSE_MAX);
+    }
 }
 
 /// Tells a client that there are too many, and closes; its request is not waited for.
@@ -206,12 +228,25 @@ async fn drive(connection: impl Graceful, mut watch: Watch, shared: &Shared) {
         if shared.draining.get() && !told {
             told = true;
             connection.as_mut().finish();
+            watch.hurry();
         }
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         watch.look();
-        watch.alarm.poll(cx)
+        while watch.alarm.poll(cx).is_ready() {
+            if watch.phase != Phase::Idle || told {
+                return Poll::Ready(());
+            }
+            // A client at rest is told before it is cut off, so that it loses no request.
+            told = true;
+            connection.as_mut().finish();
+            watch.alarm.set(watch.header_timeout);
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
     })
     .await;
 }
@@ -279,6 +314,13 @@ impl Watch {
         }
     }
 
+    /// The process is to end: a client that has sent nothing yet has a moment left.
+    fn hurry(&mut self) {
+        if self.phase == Phase::New && self.progress.read_bytes.get() == 0 {
+            self.alarm.set(DRAIN_GRACE);
+        }
+    }
+
     fn phase_now(&mut self) -> Phase {
         let progress = &self.progress;
         if progress.lingering.get() {
@@ -289,12 +331,11 @@ impl Watch {
             self.begun = begun;
             self.settled_bytes = progress.read_bytes.get();
         }
+        if progress.write_blocked.get() {
+            return Phase::Blocked(progress.written_bytes.get());
+        }
         if progress.in_flight.get() > 0 {
-            return if progress.write_blocked.get() {
-                Phase::Blocked(progress.written_bytes.get())
-            } else {
-                Phase::Busy
-            };
+            return Phase::Busy;
         }
         let new_bytes = progress.read_bytes.get() != self.settled_bytes;
         match self.version {
@@ -393,6 +434,10 @@ const HTTP2_START: &[u8] = b"PRI * HTTP/2";
 /// How soon to look again at a client that sent part of a preface.
 const SNIFF_PAUSE: Duration = Duration::from_millis(5);
 const SNIFF_PAUSE_MAX: Duration = Duration::from_millis(320);
+
+/// How long a new connection may take to send something once the process is to end: what its
+/// client sent before must still arrive.
+const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(75);

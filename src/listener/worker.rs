@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::alarm::Alarms;
@@ -74,6 +74,7 @@ impl Worker {
             proxy: Proxy::new(gate, forwarder, self.keys),
             alarms,
             draining: Cell::new(false),
+            drain_began: Notify::new(),
         });
         let own_connections = Rc::new(Cell::new(0_usize));
         let mut acceptors = Vec::new();
@@ -94,6 +95,7 @@ impl Worker {
             acceptor.abort();
         }
         shared.draining.set(true);
+        shared.drain_began.notify_waiters();
         shared.alarms.wake_all();
         let drain_timeout = shared.proxy.view().snapshot().edge.drain_timeout;
         let ended = async {
@@ -166,13 +168,13 @@ async fn serve(
     // What can't be set is slower, not wrong.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
-        if let Ok(version) = connection::sniff(&stream, timeout).await {
+        if let Some(Ok(version)) = shared.first_step(timeout, connection::sniff(&stream)).await {
             connection::serve(shared, stream, address, Protocol::Http, version).await;
         }
         return;
     };
     let handshake = TlsAcceptor::from(tls).accept(stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(timeout, handshake).await else { return };
+    let Some(Ok(stream)) = shared.first_step(timeout, handshake).await else { return };
     let version = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => HttpVersion::Http2,
         Some(_) | None => HttpVersion::Http1,
