@@ -10,6 +10,7 @@ use crate::cli::events::{EventsError, PlaceArgs, fail, moment};
 use crate::clock::SystemClock;
 use crate::event::log::LogReader;
 use crate::event::report::{Colour, Readiness, ReadinessReport, ReadinessTally};
+use crate::iam::AccountId;
 
 /// Reports on what the event log holds.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ enum ReportCommand {
 struct ReadinessArgs {
     /// The owner account.
     #[arg(long, value_name = "ID")]
-    account: String,
+    account: AccountId,
     /// How far back: RFC 3339, or a duration back from now.
     #[arg(long, value_name = "TIME", default_value = "30d")]
     since: String,
@@ -62,7 +63,7 @@ pub fn run(args: ReportArgs) -> ExitCode {
 
 fn readiness(args: &ReadinessArgs) -> Result<Readiness, EventsError> {
     let since = moment(&args.since, SystemClock.now())?;
-    let mut tally = ReadinessTally::new(&args.account);
+    let mut tally = ReadinessTally::new(args.account.as_str());
     for event in LogReader::open(&args.place.directory()?, Some(since))? {
         let event = event?;
         if since <= event.time {
@@ -87,4 +88,27 @@ fn print(report: &ReadinessReport, format: Format) -> Result<(), EventsError> {
         }
     }
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        _command: ReportCommand,
+    }
+
+    #[test]
+    fn an_account_that_is_none_is_wrong_usage() {
+        let parse =
+            |account| Cli::try_parse_from(["report", "readiness", "--account", account]).is_ok();
+        assert!(parse("59bcbfa6ea2f006b4ed7094c1a08dcdd"));
+        for none in ["", "a b", "a/b", "*"] {
+            assert!(!parse(none), "{none}");
+        }
+    }
 }
