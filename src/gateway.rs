@@ -277,7 +277,7 @@ impl Reloader {
     fn warn_of_restart(&self, new: &Config) {
         let old = &self.config;
         let changed = [
-            ("listeners", old.listeners != new.listeners),
+            ("listeners", sockets(old) != sockets(new)),
             ("admin", old.admin != new.admin),
             ("workers", old.workers != new.workers),
             ("events", old.events != new.events),
@@ -286,6 +286,11 @@ impl Reloader {
             tracing::warn!(key, "a change of this key takes effect after a restart");
         }
     }
+}
+
+/// What a listener is since the start; its certificates reload.
+fn sockets(config: &Config) -> Vec<(SocketAddr, bool)> {
+    config.listeners.iter().map(|listener| (listener.address, listener.tls.is_some())).collect()
 }
 
 /// The configuration's own file and those of its certificates.

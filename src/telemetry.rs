@@ -304,8 +304,8 @@ const HISTOGRAMS: [(&str, &str); 3] = [
 ];
 
 /// 250 ns to 1 ms: a decision takes microseconds.
-const DECISION_SECONDS: [f64; 12] =
-    [2.5e-7, 5e-7, 1e-6, 2e-6, 4e-6, 8e-6, 1.6e-5, 3.2e-5, 6.4e-5, 1.25e-4, 2.5e-4, 1e-3];
+const DECISION_SECONDS: [f64; 13] =
+    [2.5e-7, 5e-7, 1e-6, 2e-6, 4e-6, 8e-6, 1.6e-5, 3.2e-5, 6.4e-5, 1.25e-4, 2.5e-4, 5e-4, 1e-3];
 
 /// 50 µs to 30 s: from a neighbour's answer to the default response timeout.
 const REQUEST_SECONDS: [f64; 16] = [

@@ -156,7 +156,11 @@ pub(super) fn prepare_request(
     let host = set_origin_form(head);
     let headers = &mut head.headers;
     headers.insert(X_FORWARDED_FOR, errand.client.chain.clone());
-    if !(errand.client.trust == Trust::Trusted && headers.contains_key(X_FORWARDED_PROTO)) {
+    let says_protocol = |headers: &HeaderMap| {
+        let said = headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes);
+        matches!(said, Some(b"http" | b"https"))
+    };
+    if !(errand.client.trust == Trust::Trusted && says_protocol(headers)) {
         let protocol = match errand.protocol {
             Protocol::Http => "http",
             Protocol::Https => "https",
