@@ -68,8 +68,8 @@ impl AccountId {
 
     /// The account as text.
     pub fn as_str(&self) -> &str {
-        let used = self.bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        std::str::from_utf8(used).unwrap_or_default()
+        let len = memchr::memchr(0, &self.bytes).unwrap_or(Self::BYTES_MAX);
+        self.bytes.get(..len).and_then(|used| std::str::from_utf8(used).ok()).unwrap_or_default()
     }
 }
 
