@@ -54,19 +54,17 @@ impl Diagnostic for ConfigError {
     }
 }
 
-/// One finding a line.
+/// One error a line; what is only doubtful did not refuse the configuration.
 struct Lines<'a>(&'a [Finding]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, finding) in self.0.iter().enumerate() {
+        let errors = self.0.iter().filter(|finding| finding.severity == Severity::Error);
+        for (index, finding) in errors.enumerate() {
             if index != 0 {
                 f.write_str("\n")?;
             }
-            match finding.severity {
-                Severity::Error => finding.fmt(f)?,
-                Severity::Warning => write!(f, "warning: {finding}")?,
-            }
+            finding.fmt(f)?;
         }
         Ok(())
     }
