@@ -28,6 +28,7 @@ pub mod route;
 pub mod token;
 
 pub mod perimeter;
+pub mod policy;
 
 pub mod decision;
 pub mod event;

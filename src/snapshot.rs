@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::UnixMillis;
 use crate::perimeter::SettingsIndex;
+use crate::policy::set::PolicySets;
 use crate::route::{EdgeRules, RouteTable};
 use crate::token::KeySets;
 
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub key_sets: Arc<KeySets>,
     /// The accounts' settings.
     pub settings: Arc<SettingsIndex>,
+    /// The policies; `None` where the perimeter alone decides.
+    pub policies: Option<Arc<PolicySets>>,
     /// The routes.
     pub routes: Arc<RouteTable>,
     /// The edge's rules.
@@ -39,6 +42,8 @@ pub enum Change {
     },
     /// New keys.
     KeySets(Arc<KeySets>),
+    /// New policies, of all accounts or of some.
+    Policies(Option<Arc<PolicySets>>),
     /// New settings, of all accounts or of one.
     Settings(Arc<SettingsIndex>),
 }
@@ -77,6 +82,8 @@ pub enum Part {
     Configuration,
     /// One issuer's keys.
     Keys(Arc<str>),
+    /// The policy directory.
+    Policies,
     /// The accounts' settings.
     Settings,
 }
@@ -87,6 +94,7 @@ impl Part {
         match self {
             Self::Configuration => "configuration",
             Self::Keys(_) => "keys",
+            Self::Policies => "policies",
             Self::Settings => "settings",
         }
     }
@@ -151,6 +159,7 @@ impl SnapshotWriter {
                 next.key_sets = key_sets;
             }
             Change::KeySets(key_sets) => next.key_sets = key_sets,
+            Change::Policies(policies) => next.policies = policies,
             Change::Settings(settings) => next.settings = settings,
         }
         let revision = next.revision;

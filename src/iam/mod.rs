@@ -4,9 +4,13 @@
 //! Knows nothing of HTTP, files or policies.
 
 mod account;
+mod action;
+mod arn;
 mod identity;
 mod request;
 
 pub use account::{AccountId, AccountIdError};
+pub use action::Action;
+pub use arn::Arn;
 pub use identity::{Identity, IdentityKind, IdentityType};
 pub use request::AuthzRequest;

@@ -1,0 +1,1 @@
+//! Looks for policies that are valid and probably not meant.

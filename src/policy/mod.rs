@@ -1,0 +1,39 @@
+//! Decides whether a principal may do an action on a resource, by IAM policies.
+//!
+//! Flows in: policy documents, compiled once, and questions. Flows out: answers with the statements
+//! that decided and the sides that lack a grant. Knows nothing of HTTP, tokens or files (but
+//! `directory`, which reads them).
+//!
+//! Documents become [`json`] trees, then [`document`]s with the place of every element, then
+//! [`CompiledPolicy`]s; [`evaluate`] answers from those. [`explain`] walks the same policies
+//! without the index and tells each step.
+
+pub mod access;
+mod combine;
+mod compile;
+mod condition;
+mod context;
+pub mod document;
+mod evaluate;
+pub mod explain;
+mod finding;
+mod index;
+pub mod json;
+pub mod lint;
+mod pattern;
+mod principal;
+mod question;
+pub mod request_context;
+pub mod scenario;
+pub mod set;
+mod statement;
+
+pub use combine::{Missing, Outcome, PolicyLayer, Side};
+pub use compile::compile;
+pub use context::{ConditionKey, Context, KeyName, Value, Values};
+pub use document::{Document, PolicyType};
+pub use evaluate::{PolicyAnswer, StatementRef, Statements, evaluate};
+pub use finding::{PolicyFinding, Severity};
+pub use principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
+pub use question::{IdentitySide, KeyGate, Level, Policies, Question, Resource};
+pub use statement::{CompiledPolicy, CompiledStatement, Effect, Source};

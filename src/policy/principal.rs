@@ -1,0 +1,163 @@
+//! Who asks, and which `Principal` elements mean them (facts: iam.md section 2, Principal).
+
+use crate::iam::Arn;
+
+/// Who asks, split where its parts end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Principal<'a> {
+    /// What kind of principal.
+    pub kind: PrincipalKind,
+    /// Its ARN; a service's name; a federated provider; empty for anonymous.
+    pub text: &'a str,
+    /// Its account; services, web identities and anonymous have none.
+    pub account: Option<&'a str>,
+    /// The role behind a role or a session of it.
+    pub role: Option<RoleName<'a>>,
+    /// Whether it is a role that a service made for itself: guardrails do not apply to it.
+    pub service_linked: bool,
+}
+
+/// The kinds of principals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// Nobody in particular: no credentials.
+    Anonymous,
+    /// A session of a role, with its name.
+    AssumedRole,
+    /// A session of a user.
+    FederatedUser,
+    /// Some session of a role, its name unknown.
+    Role,
+    /// An account's root user.
+    Root,
+    /// A service, by its name.
+    Service,
+    /// An IAM user.
+    User,
+    /// Whom an identity provider vouches for, before any role is assumed.
+    WebIdentity,
+}
+
+/// What identifies a role: its path does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleName<'a> {
+    /// The ARN's partition.
+    pub partition: &'a str,
+    /// The role's account.
+    pub account: &'a str,
+    /// The last part of the role's path.
+    pub name: &'a str,
+}
+
+/// How a `Principal` element means a principal, from weak to strong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PrincipalMatch {
+    /// By account: delegates to that account's own policies.
+    Account,
+    /// A session by its role or user: limited by boundary and session policy.
+    Session,
+    /// By name, or as everybody.
+    Direct,
+}
+
+impl PrincipalKind {
+    /// The kind that a principal's text tells: by its ARN, or a provider, or a service's name.
+    pub fn of(text: &str) -> Option<Self> {
+        let Some(arn) = Arn::parse(text) else {
+            return (text.contains('.') && !text.contains([':', '/', ' ']))
+                .then_some(Self::Service);
+        };
+        let resource = arn.resource();
+        let (kind, rest) = resource.split_once('/').unwrap_or((resource, ""));
+        match (arn.service(), kind, rest.is_empty()) {
+            ("iam", "root", true) => Some(Self::Root),
+            ("iam", "user", false) => Some(Self::User),
+            ("iam", "role", false) => Some(Self::Role),
+            ("iam", "oidc-provider" | "saml-provider", false) => Some(Self::WebIdentity),
+            ("sts", "assumed-role", false) => Some(Self::AssumedRole),
+            ("sts", "federated-user", false) => Some(Self::FederatedUser),
+            _ => None,
+        }
+    }
+
+    /// The spelling in scenarios.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::AssumedRole => "assumed-role",
+            Self::FederatedUser => "federated-user",
+            Self::Role => "role",
+            Self::Root => "root",
+            Self::Service => "service",
+            Self::User => "user",
+            Self::WebIdentity => "web-identity",
+        }
+    }
+}
+
+impl<'a> Principal<'a> {
+    /// Nobody in particular.
+    pub const ANONYMOUS: Self = Self {
+        kind: PrincipalKind::Anonymous,
+        text: "",
+        account: None,
+        role: None,
+        service_linked: false,
+    };
+
+    /// A principal of a kind; its account is the ARN's unless given. `None` if the text is no
+    /// principal of that kind.
+    pub fn new(kind: PrincipalKind, text: &'a str, account: Option<&'a str>) -> Option<Self> {
+        let plain = Self { kind, text, account: None, role: None, service_linked: false };
+        match kind {
+            PrincipalKind::Anonymous => Some(Self::ANONYMOUS),
+            PrincipalKind::Service | PrincipalKind::WebIdentity => {
+                (!text.is_empty()).then_some(plain)
+            }
+            PrincipalKind::Root
+            | PrincipalKind::User
+            | PrincipalKind::FederatedUser
+            | PrincipalKind::Role
+            | PrincipalKind::AssumedRole => {
+                if PrincipalKind::of(text) != Some(kind) {
+                    return None;
+                }
+                let arn = Arn::parse(text)?;
+                let account = account.or(Some(arn.account()).filter(|text| !text.is_empty()));
+                Some(Self { account, ..plain }.with_role(arn))
+            }
+        }
+    }
+
+    /// Whether the principal acts by itself, and not as a session of something.
+    fn with_role(self, arn: Arn<'a>) -> Self {
+        let (partition, account) = (arn.partition(), arn.account());
+        let of = |name| Some(RoleName { partition, account, name });
+        let (_, rest) = arn.resource().split_once('/').unwrap_or_default();
+        match self.kind {
+            PrincipalKind::Role => Self {
+                role: of(last_part(rest)),
+                service_linked: rest.starts_with(SERVICE_LINKED_PATH),
+                ..self
+            },
+            PrincipalKind::AssumedRole => {
+                let (name, _session) = rest.split_once('/').unwrap_or((rest, ""));
+                Self { role: of(name), ..self }
+            }
+            PrincipalKind::Anonymous
+            | PrincipalKind::FederatedUser
+            | PrincipalKind::Root
+            | PrincipalKind::Service
+            | PrincipalKind::User
+            | PrincipalKind::WebIdentity => self,
+        }
+    }
+}
+
+/// The part after the last `/`.
+pub(crate) fn last_part(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, last)| last)
+}
+
+/// The path of roles that services make for themselves.
+pub(crate) const SERVICE_LINKED_PATH: &str = "aws-service-role/";

@@ -1,0 +1,1 @@
+//! What a proxied request knows of itself: the values of condition keys.

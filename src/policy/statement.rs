@@ -1,0 +1,200 @@
+//! Compiled policies: what decides, in the form that is fast to ask.
+
+use std::sync::Arc;
+
+use crate::iam::Action;
+use crate::policy::condition::CompiledCondition;
+use crate::policy::context::Context;
+use crate::policy::document::{Negated, PolicyType};
+use crate::policy::index::StatementIndex;
+use crate::policy::pattern::{ActionPattern, ArnPattern};
+use crate::policy::principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
+use crate::policy::question::Resource;
+
+/// `Allow` or `Deny`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// It grants.
+    Allow,
+    /// It denies, whatever else grants.
+    Deny,
+}
+
+impl Effect {
+    /// The spelling in documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "Allow",
+            Self::Deny => "Deny",
+        }
+    }
+}
+
+/// One compiled document. Shared by all that it is attached to.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    /// Its name, for answers.
+    pub name: Box<str>,
+    /// Where it came from.
+    pub source: Source,
+    /// What it was checked as.
+    pub policy_type: PolicyType,
+    /// Its statements, in the document's order.
+    pub statements: Box<[CompiledStatement]>,
+    /// Which statements can match a question, where there are too many to try all.
+    pub(crate) index: Option<StatementIndex>,
+}
+
+/// Where a document came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file, as it is named to people; empty for a document without one.
+    pub file: Arc<str>,
+}
+
+/// One compiled statement.
+#[derive(Debug)]
+pub struct CompiledStatement {
+    /// Its name; may be empty.
+    pub sid: Box<str>,
+    /// Its place in the document, from 0.
+    pub index: u32,
+    /// The line in the file, from 1; 0 if there is none.
+    pub line: u32,
+    /// The column in the file, from 1.
+    pub column: u32,
+    /// What it does.
+    pub effect: Effect,
+    /// Whom it means; `None` where the policy type has no principals, and it means everybody.
+    pub(crate) principals: Option<Principals>,
+    /// Which actions.
+    pub(crate) actions: Actions,
+    /// Which resources; `None` where the policy's own resource is meant.
+    pub(crate) resources: Option<Resources>,
+    /// All must hold.
+    pub(crate) conditions: Box<[CompiledCondition]>,
+}
+
+/// `Principal` or `NotPrincipal`.
+#[derive(Debug)]
+pub(crate) struct Principals {
+    pub(crate) negated: Negated,
+    pub(crate) entries: Box<[PrincipalPattern]>,
+}
+
+/// One listed principal.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PrincipalPattern {
+    /// `*`.
+    Everyone,
+    /// An account, by number or root.
+    Account(Box<str>),
+    /// A user's ARN.
+    User(Box<str>),
+    /// A session's or federated user's ARN.
+    Session(Box<str>),
+    /// A role.
+    Role { partition: Box<str>, account: Box<str>, name: Box<str> },
+    /// A service's name.
+    Service(Box<str>),
+    /// An identity provider.
+    Federated(Box<str>),
+    /// Something that no principal of crossgate's is, such as a canonical user or a unique id.
+    Foreign(Box<str>),
+}
+
+/// `Action` or `NotAction`.
+#[derive(Debug)]
+pub(crate) struct Actions {
+    pub(crate) negated: Negated,
+    pub(crate) patterns: Box<[ActionPattern]>,
+}
+
+/// `Resource` or `NotResource`.
+#[derive(Debug)]
+pub(crate) struct Resources {
+    pub(crate) negated: Negated,
+    pub(crate) patterns: Box<[ArnPattern]>,
+}
+
+impl Principals {
+    /// Whether this means a principal, and how. `NotPrincipal` means everybody not listed; with
+    /// Deny it means a principal that has a boundary in any case (facts: iam.md section 2).
+    pub(crate) fn matches(
+        &self,
+        principal: &Principal<'_>,
+        effect: Effect,
+        has_boundary: bool,
+    ) -> Option<PrincipalMatch> {
+        let listed = self.entries.iter().filter_map(|entry| entry.matches(principal)).max();
+        match self.negated {
+            Negated::No => listed,
+            Negated::Yes if effect == Effect::Deny && has_boundary => Some(PrincipalMatch::Direct),
+            Negated::Yes => listed.is_none().then_some(PrincipalMatch::Direct),
+        }
+    }
+}
+
+impl PrincipalPattern {
+    /// Whether this names a principal, and how.
+    pub(crate) fn matches(&self, principal: &Principal<'_>) -> Option<PrincipalMatch> {
+        use PrincipalKind as Kind;
+        let direct = |is: bool| is.then_some(PrincipalMatch::Direct);
+        match self {
+            Self::Everyone => Some(PrincipalMatch::Direct),
+            Self::Account(account) => {
+                (principal.account == Some(&**account)).then_some(PrincipalMatch::Account)
+            }
+            Self::User(arn) => match principal.kind {
+                Kind::User => direct(principal.text == &**arn),
+                Kind::FederatedUser => {
+                    is_session_of_user(principal, arn).then_some(PrincipalMatch::Session)
+                }
+                _ => None,
+            },
+            Self::Session(arn) => match principal.kind {
+                Kind::AssumedRole | Kind::FederatedUser => direct(principal.text == &**arn),
+                _ => None,
+            },
+            Self::Role { partition, account, name } => (principal.role
+                == Some(RoleName { partition, account, name }))
+            .then_some(PrincipalMatch::Session),
+            Self::Service(name) => {
+                direct(principal.kind == Kind::Service && principal.text == &**name)
+            }
+            Self::Federated(provider) => {
+                direct(principal.kind == Kind::WebIdentity && principal.text == &**provider)
+            }
+            Self::Foreign(_) => None,
+        }
+    }
+}
+
+/// A federated user's session has the name of its user, without the path.
+fn is_session_of_user(principal: &Principal<'_>, user: &str) -> bool {
+    let (Some(session), Some(user)) =
+        (crate::iam::Arn::parse(principal.text), crate::iam::Arn::parse(user))
+    else {
+        return false;
+    };
+    session.partition() == user.partition()
+        && session.account() == user.account()
+        && session.resource().strip_prefix("federated-user/")
+            == user.resource().strip_prefix("user/")
+}
+
+impl Actions {
+    /// Whether this means an action.
+    pub(crate) fn matches(&self, action: &Action) -> bool {
+        let listed = self.patterns.iter().any(|pattern| pattern.matches(action));
+        listed != (self.negated == Negated::Yes)
+    }
+}
+
+impl Resources {
+    /// Whether this means a resource.
+    pub(crate) fn matches<C: Context + ?Sized>(&self, resource: Resource<'_>, context: &C) -> bool {
+        let listed = self.patterns.iter().any(|pattern| pattern.matches(resource, context));
+        listed != (self.negated == Negated::Yes)
+    }
+}
