@@ -63,6 +63,14 @@ impl<'t> Lines<'t> {
         self.text.get(*start..end).unwrap_or_default().trim_end_matches(['\n', '\r'])
     }
 
+    /// The line that a byte is in, without its end: what comes before the byte, and the rest.
+    pub fn split_line(&self, offset: usize) -> (&'t str, &'t str) {
+        let (number, _) = self.place(offset);
+        let line = self.line(number);
+        let at = offset.saturating_sub(self.start(number)).min(line.len());
+        line.split_at_checked(at).unwrap_or(("", line))
+    }
+
     /// The text.
     pub fn text(&self) -> &'t str {
         self.text
