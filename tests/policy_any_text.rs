@@ -99,8 +99,7 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 64, 8, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::btree_map(name.clone(), inner, 0..20)
-                .prop_map(|members| Value::from_iter(members)),
+            prop::collection::btree_map(name.clone(), inner, 0..20).prop_map(Value::from_iter),
         ]
     })
 }
