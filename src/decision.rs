@@ -174,3 +174,6 @@ fn no_principal() -> PolicyAnswer<'static> {
         missing,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,3 +256,6 @@ fn maybe(value: Option<Value<'_>>) -> Values<'_> {
 fn text(text: Option<&str>) -> Values<'_> {
     maybe(text.map(Value::Text))
 }
+
+#[cfg(test)]
+mod tests;
