@@ -4,7 +4,9 @@
 //! what another means. Each answer is claimed only when it is sure: a `true` of `covers` and a
 //! `false` of `overlaps`.
 
+use crate::policy::document::Negated;
 use crate::policy::pattern::{ActionPattern, ArnPattern, Glob, Piece};
+use crate::policy::statement::{Actions, Resources};
 
 /// What a pattern of actions or resources means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +88,16 @@ impl Shape {
         }
     }
 
+    /// The same with any characters after it.
+    fn then_anything(self) -> Self {
+        let Self::Parts(mut parts) = self else { return self };
+        if let Some(last) = parts.last_mut() {
+            let tokens = last.iter().cloned().chain(std::iter::once(Token::Any));
+            *last = tokens.collect();
+        }
+        Self::Parts(parts)
+    }
+
     /// One part, if it is plain text.
     pub(crate) fn literal(&self, part: usize) -> Option<String> {
         let Self::Parts(parts) = self else { return None };
@@ -96,10 +108,22 @@ impl Shape {
         parts.get(part)?.iter().map(of).collect()
     }
 
-    /// Whether a variable is in it, whose value is known only of a request.
-    pub(crate) fn has_variable(&self) -> bool {
-        let Self::Parts(parts) = self else { return false };
-        parts.iter().flatten().any(|token| matches!(token, Token::Variable(_)))
+    /// The pattern as it is written, without `arn:`.
+    pub(crate) fn render(&self) -> String {
+        let Self::Parts(parts) = self else { return "*".to_owned() };
+        let of = |part: &Tokens| part.iter().map(Token::render).collect::<String>();
+        parts.iter().map(of).collect::<Vec<_>>().join(":")
+    }
+}
+
+impl Token {
+    fn render(&self) -> String {
+        match self {
+            Self::Any => "*".to_owned(),
+            Self::Char(char) => char.to_string(),
+            Self::One => "?".to_owned(),
+            Self::Variable(name) => format!("${{{name}}}"),
+        }
     }
 }
 
@@ -123,11 +147,78 @@ impl From<&ArnPattern> for Shape {
         match pattern {
             ArnPattern::Any => Self::Everything,
             ArnPattern::Exact(text) => Self::resource(text),
+            ArnPattern::Prefix(text) => Self::Parts(arn_parts(text, literal)).then_anything(),
             ArnPattern::Like { head, resource } => {
                 let parts = head.iter().skip(1).chain(std::iter::once(resource));
                 Self::Parts(parts.map(of_glob).collect())
             }
         }
+    }
+}
+
+/// The patterns of one element, such as `Action` or `NotAction`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shapes {
+    pub(crate) negated: Negated,
+    pub(crate) shapes: Box<[Shape]>,
+}
+
+/// How much of what is asked an element means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fit {
+    /// Nothing; that is sure.
+    Nothing,
+    /// Perhaps something, perhaps all.
+    Part,
+    /// All; that is sure.
+    Whole,
+}
+
+impl Shapes {
+    /// How much of a pattern the element means.
+    pub(crate) fn fit(&self, asked: &Shape) -> Fit {
+        let listed = if self.shapes.iter().any(|it| it.covers(asked)) {
+            Fit::Whole
+        } else if self.shapes.iter().any(|it| it.overlaps(asked)) {
+            Fit::Part
+        } else {
+            Fit::Nothing
+        };
+        match (self.negated, listed) {
+            (Negated::No, listed) => listed,
+            (Negated::Yes, Fit::Nothing) => Fit::Whole,
+            (Negated::Yes, Fit::Part) => Fit::Part,
+            (Negated::Yes, Fit::Whole) => Fit::Nothing,
+        }
+    }
+
+    /// Whether the element means all that another one means; `true` only if that is sure.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let all = |wide: &Self, narrow: &Self| {
+            narrow.shapes.iter().all(|it| wide.shapes.iter().any(|wide| wide.covers(it)))
+        };
+        match (self.negated, other.negated) {
+            (Negated::No, Negated::No) => all(self, other),
+            // What this leaves out, the other leaves out too.
+            (Negated::Yes, Negated::Yes) => all(other, self),
+            (Negated::Yes, Negated::No) => {
+                other.shapes.iter().all(|it| self.fit(it) == Fit::Whole)
+            }
+            (Negated::No, Negated::Yes) => self.shapes.contains(&Shape::Everything),
+        }
+    }
+}
+
+impl From<&Actions> for Shapes {
+    fn from(actions: &Actions) -> Self {
+        Self { negated: actions.negated, shapes: actions.patterns.iter().map(Shape::from).collect() }
+    }
+}
+
+impl From<&Resources> for Shapes {
+    fn from(resources: &Resources) -> Self {
+        let shapes = resources.patterns.iter().map(Shape::from).collect();
+        Self { negated: resources.negated, shapes }
     }
 }
 

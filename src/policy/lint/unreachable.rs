@@ -5,7 +5,7 @@ use crate::policy::document::{
 };
 use crate::policy::finding::PolicyFinding;
 use crate::policy::lint::{Extent, account_of, is_everyone, named, warn_at};
-use crate::policy::shape::{Shape, Variables};
+use crate::policy::shape::{Shape, Shapes, Variables};
 use crate::policy::statement::Effect;
 
 pub(super) fn check(document: &Document, findings: &mut Vec<PolicyFinding>) {
@@ -44,22 +44,16 @@ struct Span<'d> {
     resources: Option<Shapes>,
 }
 
-/// The patterns of an element.
-struct Shapes {
-    negated: Negated,
-    shapes: Vec<Shape>,
-}
-
 impl<'d> Span<'d> {
     fn of(statement: &'d Statement, version: Version) -> Self {
         let variables = match version {
             Version::V2008 => Variables::Plain,
             Version::V2012 => Variables::Expanded,
         };
-        let resource = |it: &ListElement| Shapes::of(it, |text| Shape::arn(text, variables));
+        let resource = |it: &ListElement| shapes(it, |text| Shape::arn(text, variables));
         Self {
             statement,
-            actions: Shapes::of(&statement.action, Shape::action),
+            actions: shapes(&statement.action, Shape::action),
             resources: statement.resource.as_ref().map(resource),
         }
     }
@@ -84,27 +78,9 @@ impl<'d> Span<'d> {
     }
 }
 
-impl Shapes {
-    fn of(list: &ListElement, shape: impl Fn(&str) -> Shape) -> Self {
-        let shapes = list.values.iter().map(|it| shape(&it.text)).collect();
-        Self { negated: list.negated, shapes }
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        let all = |wide: &Self, narrow: &Self| {
-            narrow.shapes.iter().all(|it| wide.shapes.iter().any(|wide| wide.covers(it)))
-        };
-        match (self.negated, other.negated) {
-            (Negated::No, Negated::No) => all(self, other),
-            // What this leaves out, the other leaves out too.
-            (Negated::Yes, Negated::Yes) => all(other, self),
-            (Negated::Yes, Negated::No) => {
-                let meet = |it: &Shape| self.shapes.iter().any(|own| own.overlaps(it));
-                !other.shapes.iter().any(meet)
-            }
-            (Negated::No, Negated::Yes) => self.shapes.contains(&Shape::Everything),
-        }
-    }
+fn shapes(list: &ListElement, shape: impl Fn(&str) -> Shape) -> Shapes {
+    let shapes = list.values.iter().map(|it| shape(&it.text)).collect();
+    Shapes { negated: list.negated, shapes }
 }
 
 fn covers_principals(statement: &Statement, other: &Statement) -> bool {
