@@ -10,7 +10,7 @@ mod matcher;
 
 pub(crate) use action::ActionPattern;
 pub(crate) use arn::{ArnPattern, arn_parts};
-pub(crate) use glob::{Glob, Piece, Syntax};
+pub(crate) use glob::{Glob, Syntax};
 
 /// Why a text is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
