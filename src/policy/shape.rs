@@ -5,7 +5,7 @@
 //! `false` of `overlaps`.
 
 use crate::policy::document::Negated;
-use crate::policy::pattern::{ActionPattern, ArnPattern, Glob, Piece};
+use crate::policy::pattern::{ActionPattern, ArnPattern, Glob, Syntax};
 use crate::policy::statement::{Actions, Resources};
 
 /// What a pattern of actions or resources means.
@@ -201,9 +201,7 @@ impl Shapes {
             (Negated::No, Negated::No) => all(self, other),
             // What this leaves out, the other leaves out too.
             (Negated::Yes, Negated::Yes) => all(other, self),
-            (Negated::Yes, Negated::No) => {
-                other.shapes.iter().all(|it| self.fit(it) == Fit::Whole)
-            }
+            (Negated::Yes, Negated::No) => other.shapes.iter().all(|it| self.fit(it) == Fit::Whole),
             (Negated::No, Negated::Yes) => self.shapes.contains(&Shape::Everything),
         }
     }
@@ -211,7 +209,10 @@ impl Shapes {
 
 impl From<&Actions> for Shapes {
     fn from(actions: &Actions) -> Self {
-        Self { negated: actions.negated, shapes: actions.patterns.iter().map(Shape::from).collect() }
+        Self {
+            negated: actions.negated,
+            shapes: actions.patterns.iter().map(Shape::from).collect(),
+        }
     }
 }
 
@@ -277,19 +278,8 @@ fn of_variable(name: &str) -> Token {
 }
 
 fn of_glob(glob: &Glob) -> Tokens {
-    let mut tokens = Vec::new();
-    for piece in &glob.pieces {
-        match piece {
-            Piece::Any => push_any(&mut tokens),
-            Piece::One => tokens.push(Token::One),
-            Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
-            Piece::Variable { key, default } => {
-                let default = default.as_deref().unwrap_or_default();
-                tokens.push(Token::Variable(format!("{}, '{default}'", key.as_str()).into()));
-            }
-        }
-    }
-    tokens.into()
+    let syntax = Syntax { wildcards: true, variables: true };
+    tokens(&glob.render(syntax), Variables::Expanded)
 }
 
 /// Two `*` mean what one does.

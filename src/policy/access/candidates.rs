@@ -101,10 +101,8 @@ fn outside(set: &PolicySet, who: Who) -> Option<Candidate<'_>> {
         .and_then(|id| set.accounts.get(&id))
         .is_some_and(|account| account.knows_principals());
     let entry = set.principal(&principal);
-    let is_session = matches!(
-        principal.kind,
-        PrincipalKind::AssumedRole | PrincipalKind::FederatedUser
-    );
+    let is_session =
+        matches!(principal.kind, PrincipalKind::AssumedRole | PrincipalKind::FederatedUser);
     match (&plain.who, known, entry) {
         (Who::Principal(_), true, Some(entry)) if is_session => {
             Some(Candidate { identity: Identity::Known, entry: Some(entry), ..plain })

@@ -79,12 +79,13 @@ pub fn external(set: &PolicySet) -> Vec<ExternalGrant<'_>> {
     let mut accounts: Vec<_> = set.accounts.iter().collect();
     accounts.sort_unstable_by_key(|(id, _)| **id);
     for (owner, account) in accounts {
-        let resources = account.resources().filter_map(|it| {
-            Some((PolicyLayer::Resource, &it.pattern, it.policy.as_deref()?))
-        });
-        let roles = account.principals().into_iter().filter_map(|it| {
-            Some((PolicyLayer::Trust, &it.arn, it.trust.as_deref()?))
-        });
+        let resources = account
+            .resources()
+            .filter_map(|it| Some((PolicyLayer::Resource, &it.pattern, it.policy.as_deref()?)));
+        let roles = account
+            .principals()
+            .into_iter()
+            .filter_map(|it| Some((PolicyLayer::Trust, &it.arn, it.trust.as_deref()?)));
         let keys = account.keys().into_iter().map(|it| (PolicyLayer::Key, &it.arn, &*it.policy));
         for (layer, resource, policy) in resources.chain(roles).chain(keys) {
             let place = Place { set, owner: *owner, layer, resource, policy };

@@ -106,8 +106,7 @@ impl<'s> Granted<'s> {
 
     /// Of actions, those that no other one covers.
     fn with_actions(self, actions: &[Shape]) -> ReachedActions<'s> {
-        let is_covered =
-            |it: &&Shape| actions.iter().any(|other| other != *it && other.covers(it));
+        let is_covered = |it: &&Shape| actions.iter().any(|other| other != *it && other.covers(it));
         let mut actions: Vec<Box<str>> =
             actions.iter().filter(|it| !is_covered(it)).map(|it| it.render().into()).collect();
         actions.sort_unstable();

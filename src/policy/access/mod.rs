@@ -136,10 +136,11 @@ fn reach_of<'s>(
     target: &Target<'s, '_>,
     candidate: &Candidate<'s>,
 ) -> Option<Reach<'s>> {
-    let grants = grant::collect(walk.universe(target, candidate).into_iter().filter_map(|action| {
-        let granted = walk.decide(target, candidate, &action)?;
-        Some((action, granted))
-    }));
+    let grants =
+        grant::collect(walk.universe(target, candidate).into_iter().filter_map(|action| {
+            let granted = walk.decide(target, candidate, &action)?;
+            Some((action, granted))
+        }));
     (!grants.is_empty()).then(|| Reach {
         who: candidate.who.clone(),
         through: candidate.through(target.owner_text()),
@@ -161,9 +162,9 @@ fn by_role<'s>(walk: &Walk<'s>, role: &Candidate<'s>, reach: &Reach<'s>) -> Vec<
         if candidate.who == role.who {
             continue;
         }
-        let assumed = ASSUME.iter().filter_map(|action| {
-            walk.decide(&target, &candidate, &Shape::action(action))
-        });
+        let assumed = ASSUME
+            .iter()
+            .filter_map(|action| walk.decide(&target, &candidate, &Shape::action(action)));
         let Some(assumed) = assumed.max_by_key(|it| it.certainty) else { continue };
         found.push(Reach {
             who: candidate.who.clone(),
