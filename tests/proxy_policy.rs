@@ -283,79 +283,77 @@ fn a_candidate_is_recorded_and_never_enforced() {
     }
 }
 
+/// Perimeter's mode, policies' mode, caller, the answer's code, layers and decisions of the events.
+type BothLayers = (&'static str, &'static str, &'static str, &'static str, Noted);
+
+/// Layers and decisions.
+type Noted = &'static [(&'static str, &'static str)];
+
+const BOTH_LAYERS: [BothLayers; 7] = [
+    ("limited", "limited", STRANGER, "external_account_denied", &[("perimeter", "Deny")]),
+    (
+        "limited",
+        "report-only",
+        STRANGER,
+        "external_account_denied",
+        &[("perimeter", "Deny"), ("policy", "Permit")],
+    ),
+    ("limited", "limited", PARTNER, "policy_denied", &[("policy", "Deny")]),
+    (
+        "report-only",
+        "limited",
+        PARTNER,
+        "policy_denied",
+        &[("perimeter", "Permit"), ("policy", "Deny")],
+    ),
+    ("report-only", "report-only", STRANGER, "", &[("perimeter", "Deny"), ("policy", "Permit")]),
+    (
+        "limited",
+        "limited",
+        "nobody",
+        "external_account_denied",
+        &[("perimeter", "Deny"), ("policy", "Deny")],
+    ),
+    ("unrestricted", "limited", STRANGER, "", &[]),
+];
+
 #[test]
 fn both_layers_are_asked_whatever_the_first_one_says() {
-    let settings = |mode: &str| {
-        format!("accounts:\n  \"{OWNER}\": {{ mode: {mode}, allowlist: [\"{PARTNER}\"] }}\n")
-    };
     let share = admits(&json!({ "AWS": [PARTNER, STRANGER] }));
     let policies = owners(&[])
         .user(PARTNER, USER_ID, &[])
         .user(STRANGER, USER_ID, &[may_read()])
         .resource(OWNER, "orders", &orders(), &share);
-    // Perimeter's mode, policies' mode, caller, answer, and the events' layers and decisions.
-    let table: [(&str, &str, &str, &str, &[(&str, &str)]); 7] = [
-        ("limited", "limited", STRANGER, "external_account_denied", &[("perimeter", "Deny")]),
-        (
-            "limited",
-            "report-only",
-            STRANGER,
-            "external_account_denied",
-            &[("perimeter", "Deny"), ("policy", "Permit")],
-        ),
-        ("limited", "limited", PARTNER, "policy_denied", &[("policy", "Deny")]),
-        (
-            "report-only",
-            "limited",
-            PARTNER,
-            "policy_denied",
-            &[("perimeter", "Permit"), ("policy", "Deny")],
-        ),
-        (
-            "report-only",
-            "report-only",
-            STRANGER,
-            "",
-            &[("perimeter", "Deny"), ("policy", "Permit")],
-        ),
-        (
-            "limited",
-            "limited",
-            "nobody",
-            "external_account_denied",
-            &[("perimeter", "Deny"), ("policy", "Deny")],
-        ),
-        ("unrestricted", "limited", STRANGER, "", &[]),
-    ];
-    for (perimeter, mode, caller, code, expect) in table {
+    for (perimeter, mode, caller, code, expect) in BOTH_LAYERS {
         let what = format!("{caller}: perimeter {perimeter}, policies {mode}");
+        let settings = format!(
+            "accounts:\n  \"{OWNER}\": {{ mode: {perimeter}, allowlist: [\"{PARTNER}\"] }}\n"
+        );
         let policies = policies.clone();
-        let world = World::start(|config| {
-            policies.of(config.settings(settings(perimeter)), &format!("mode: {mode}"))
-        });
+        let world =
+            World::start(|config| policies.of(config.settings(settings), &format!("mode: {mode}")));
         let reply = world.get(&world.user(caller));
         match code {
             "" => assert_eq!(reply.status, 200, "{what}"),
             code => reply.assert_problem(403, code),
         }
         let ended = world.gate.finish();
-        let events = of_decision(&ended.events, &reply.decision());
-        let text = |event: &Value, name: &str| {
-            event["responseData"][name].as_str().unwrap_or_default().to_owned()
-        };
-        let found: Vec<_> =
-            events.iter().map(|event| (text(event, "layer"), text(event, "decision"))).collect();
-        let expect: Vec<_> =
-            expect.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        assert_eq!(found, expect, "{what}");
-        for (index, event) in events.iter().enumerate() {
-            assert_eq!(event["id"] == reply.decision(), index == 0, "{what}");
-            assert_eq!(event["correlationId"], events[0]["correlationId"], "{what}");
-        }
-        let is_perimeter = |event: &&&Value| event["responseData"]["layer"] == "perimeter";
-        for event in events.iter().filter(is_perimeter) {
-            let response = event["responseData"].as_object().unwrap();
-            assert!(!response.contains_key("statements") && !response.contains_key("missing"));
+        check_both_layers(&of_decision(&ended.events, &reply.decision()), &reply, expect, &what);
+    }
+}
+
+#[track_caller]
+fn check_both_layers(events: &[&Value], reply: &Reply, expect: Noted, what: &str) {
+    assert_eq!(events.len(), expect.len(), "{what}: {events:?}");
+    for (index, (event, (layer, decision))) in events.iter().zip(expect).enumerate() {
+        let response = &event["responseData"];
+        assert_eq!(response["layer"], *layer, "{what}");
+        assert_eq!(response["decision"], *decision, "{what}");
+        // The first one's id is the decision's.
+        assert_eq!(event["id"] == reply.decision(), index == 0, "{what}");
+        assert_eq!(event["correlationId"], events[0]["correlationId"], "{what}");
+        for list in ["statements", "missing"] {
+            assert_eq!(response[list].is_array(), *layer == "policy", "{what}");
         }
     }
 }
