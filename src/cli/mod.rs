@@ -5,9 +5,11 @@
 pub mod check;
 pub mod demo;
 pub mod events;
+pub mod explain;
 pub mod health;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod token;
 
 use std::io;
@@ -35,12 +37,16 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Searches the event log and follows it
     Events(events::EventsArgs),
+    /// Decides one request and tells each step
+    Explain(explain::ExplainArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
     Health(health::HealthArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
+    /// Decides scenarios, each a question with its policies
+    Simulate(simulate::SimulateArgs),
     /// Looks into tokens
     Token(TokenArgs),
 }
@@ -63,9 +69,11 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
     }
 }

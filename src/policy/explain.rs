@@ -98,15 +98,8 @@ impl<'p> Trace<'p> {
 
 /// Whether everybody who is somebody may do it, whatever policies say.
 fn needs_no_permission<C: ?Sized>(question: &Question<'_, C>) -> bool {
-    match question.principal.kind {
-        PrincipalKind::Anonymous | PrincipalKind::WebIdentity => false,
-        PrincipalKind::AssumedRole
-        | PrincipalKind::FederatedUser
-        | PrincipalKind::Role
-        | PrincipalKind::Root
-        | PrincipalKind::Service
-        | PrincipalKind::User => FREE_ACTIONS.contains(&question.action.lower()),
-    }
+    question.principal.kind != PrincipalKind::Anonymous
+        && FREE_ACTIONS.contains(&question.action.lower())
 }
 
 /// The question about the key that the resource is encrypted with: the same caller and context, the

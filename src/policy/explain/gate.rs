@@ -73,8 +73,8 @@ enum Granting {
     Both,
     /// The caller's own.
     Identity,
-    /// The resource's, by the strongest way of naming the caller.
-    Resource(PrincipalMatch),
+    /// The resource's.
+    Resource,
 }
 
 impl Form {
@@ -161,27 +161,28 @@ impl<'p> Gated<'p> {
         self.steps.iter().flat_map(|step| step.matched(Effect::Deny)).map(|(denial, _)| denial)
     }
 
-    /// The statements that grant, if nothing lacks.
+    /// The statements that grant, if nothing lacks: the resource's by the strongest way in which it
+    /// names the caller, and the caller's own.
     pub(super) fn grants(&self) -> impl Iterator<Item = StatementRef<'p>> + '_ {
         let (layer, _) = self.form.layer_and_side();
-        let granting = self.granting;
-        let resource = of_layer(&self.steps, layer)
-            .flat_map(|step| step.matched(Effect::Allow))
-            .filter(move |(_, how)| match granting {
-                Granting::Both => true,
-                Granting::Identity => false,
-                Granting::Resource(strongest) => *how == strongest,
-            });
-        let identity = of_layer(&self.steps, PolicyLayer::Identity)
-            .flat_map(|step| step.matched(Effect::Allow))
-            .filter(move |_| !matches!(granting, Granting::Resource(_)));
-        resource.chain(identity).map(|(grant, _)| grant)
+        let (by_resource, by_identity) = match self.granting {
+            Granting::Both => (true, true),
+            Granting::Identity => (false, true),
+            Granting::Resource => (true, false),
+        };
+        let of = |layer, counts: bool| {
+            let allows = of_layer(&self.steps, layer).flat_map(|step| step.matched(Effect::Allow));
+            allows.filter(move |_| counts)
+        };
+        let strongest = of(layer, true).map(|(_, how)| how).max();
+        let resource = of(layer, by_resource).filter(move |(_, how)| Some(*how) == strongest);
+        resource.chain(of(PolicyLayer::Identity, by_identity)).map(|(grant, _)| grant)
     }
 
     /// The layer that is told of an allow.
     pub(super) fn granting_layer(&self) -> PolicyLayer {
         match self.granting {
-            Granting::Both | Granting::Resource(_) => self.form.layer_and_side().0,
+            Granting::Both | Granting::Resource => self.form.layer_and_side().0,
             Granting::Identity => PolicyLayer::Identity,
         }
     }
@@ -303,7 +304,7 @@ impl Sides {
                 if self.resource.is_none_or(|how| how < weakest) {
                     missing.add(resource_side);
                 }
-                self.resource.map_or(Granting::Both, Granting::Resource)
+                Granting::Resource
             }
             Relation::CrossAccount => {
                 if self.resource.is_none() {
@@ -313,10 +314,10 @@ impl Sides {
                 Granting::Both
             }
             Relation::SameAccount => match (self.resource, form) {
-                (Some(PrincipalMatch::Direct), _) => Granting::Resource(PrincipalMatch::Direct),
+                (Some(PrincipalMatch::Direct), _) => Granting::Resource,
                 (Some(PrincipalMatch::Session), _) => {
                     missing = self.limits();
-                    Granting::Resource(PrincipalMatch::Session)
+                    Granting::Resource
                 }
                 (None, Form::Key | Form::KeyOfResource | Form::Role) => {
                     missing.add(resource_side);

@@ -14,7 +14,6 @@ use crate::policy::statement::Effect;
 pub(super) struct Words<'a> {
     form: Form,
     relation: Relation,
-    kind: PrincipalKind,
     // The caller's ARN, in full.
     caller: &'a str,
     // The caller's name within its account.
@@ -44,7 +43,6 @@ impl<'a> Words<'a> {
         Self {
             form,
             relation,
-            kind: principal.kind,
             caller,
             name: Arn::parse(caller).map_or(caller, Arn::resource),
             caller_account,
