@@ -93,6 +93,12 @@ pub fn explain(request: &ScenarioRequest, policies: &ScenarioPolicies) -> Scenar
     })
 }
 
+/// The steps by which a scenario's action is decided; not of those that must be allowed too.
+pub fn trace<'p>(request: &ScenarioRequest, policies: &'p ScenarioPolicies) -> Trace<'p> {
+    let question = request.question(request.action());
+    Trace::of(&question, &policies.borrowed(), policies.level_names())
+}
+
 /// Asks for the action and for each that must be allowed too; those are about no key. The first of
 /// the worst answers counts.
 fn worst(

@@ -7,6 +7,7 @@ use super::{ScenarioError, ScenarioRequest};
 use crate::iam::{Action, Arn};
 use crate::policy::compile::compile;
 use crate::policy::document::{self, PolicyType};
+use crate::policy::explain::LevelNames;
 use crate::policy::finding::Severity;
 use crate::policy::json::{Json, Node, parse};
 use crate::policy::question::{IdentitySide, KeyGate, Level, Policies};
@@ -20,9 +21,16 @@ pub struct ScenarioPolicies {
     boundary: Option<Vec<Arc<CompiledPolicy>>>,
     session: Option<Vec<Arc<CompiledPolicy>>>,
     endpoint: Option<Vec<Arc<CompiledPolicy>>>,
-    scp: Vec<Level>,
-    rcp: Vec<Level>,
+    scp: Levels,
+    rcp: Levels,
     key: Option<ScenarioKey>,
+}
+
+/// Levels of the organization, with their names in the scenario.
+#[derive(Debug, Default)]
+struct Levels {
+    levels: Vec<Level>,
+    names: Vec<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -92,10 +100,14 @@ impl ScenarioPolicies {
             boundary: self.boundary.as_deref(),
             session: self.session.as_deref(),
             endpoint: self.endpoint.as_deref(),
-            scp: &self.scp,
-            rcp: &self.rcp,
+            scp: &self.scp.levels,
+            rcp: &self.rcp.levels,
             key: self.key.as_ref().and_then(ScenarioKey::borrowed),
         }
+    }
+
+    pub(super) fn level_names(&self) -> LevelNames<'_> {
+        LevelNames { scp: &self.scp.names, rcp: &self.rcp.names }
     }
 }
 
@@ -174,8 +186,7 @@ impl Reader<'_> {
         let (name, document) = if is_bare {
             (default_name, node)
         } else {
-            let named = self.taken(only(node, path, &["name", "document"]))?;
-            let () = named;
+            self.taken(only(node, path, &["name", "document"]))?;
             let name = self.taken(text(node, path, "name"))?.unwrap_or(default_name);
             match member(node, "document") {
                 Some(document) => (name, document),
@@ -217,9 +228,9 @@ impl Reader<'_> {
     }
 
     /// The levels of a member, from the root down.
-    fn levels(&mut self, policies: &Node, policy_type: PolicyType) -> Vec<Level> {
+    fn levels(&mut self, policies: &Node, policy_type: PolicyType) -> Levels {
         let name = policy_type.as_str();
-        let mut levels = Vec::new();
+        let mut read = Levels::default();
         for (index, node) in list(policies.get(name)).iter().enumerate() {
             let path = format!("policies.{name}[{index}]");
             if self.taken(only(node, &path, &["target", "policies"])).is_none() {
@@ -229,11 +240,13 @@ impl Reader<'_> {
                 self.problems.push(format!("`{path}.policies` is missing"));
                 continue;
             };
-            let target = self.taken(text(node, &path, "target")).flatten().unwrap_or(name);
+            let target = self.taken(text(node, &path, "target")).flatten();
+            let target = target.map_or_else(|| format!("{name}[{index}]"), ToOwned::to_owned);
             let path = format!("{path}.policies");
-            levels.push(self.document_list(documents, &path, target, policy_type).into());
+            read.levels.push(self.document_list(documents, &path, &target, policy_type).into());
+            read.names.push(target.into());
         }
-        levels
+        read
     }
 
     fn key(&mut self, node: &Node) -> Option<ScenarioKey> {
