@@ -118,6 +118,11 @@ impl ArnPattern {
         Err(PatternError::Arn)
     }
 
+    /// For an index.
+    pub(crate) fn literal_prefix(&self) -> (String, bool) {
+        (String::new(), false)
+    }
+
     /// Whether the pattern means a resource.
     pub(crate) fn matches<C: Context + ?Sized>(&self, resource: Resource<'_>, context: &C) -> bool {
         let _ = (resource, context);
