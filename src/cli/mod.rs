@@ -5,8 +5,10 @@
 pub mod check;
 pub mod demo;
 pub mod events;
+mod excerpt;
 pub mod explain;
 pub mod health;
+pub mod policy;
 pub mod report;
 pub mod run;
 pub mod simulate;
@@ -41,6 +43,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
     Health(health::HealthArgs),
+    /// Looks into policy documents
+    Policy(PolicyArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
     /// Runs the proxy
@@ -49,6 +53,18 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Looks into tokens
     Token(TokenArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Are these documents valid, and if not, where?
+    Validate(policy::ValidateArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,6 +87,9 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::run(args),
         Command::Explain(args) => explain::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
+            policy::validate(&args)
+        }
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
         Command::Simulate(args) => simulate::run(&args),
