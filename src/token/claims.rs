@@ -64,6 +64,7 @@ pub(crate) fn ibm(claims: &Claims, issuer: &str) -> Result<Identity, TokenError>
         session_tags: BTreeMap::new(),
         mfa: second_factor(members.get("amr"), "amr")?,
         authenticated_at: time(members, "auth_time", Rounding::Earlier)?,
+        issued_at: time(members, "iat", Rounding::Earlier)?,
         not_before: claims.not_before,
         expires_at: claims.expires_at,
     })
@@ -206,6 +207,7 @@ fn mapped(claims: &Claims, issuer: &str, mapping: &PointerMapping) -> Result<Ide
         session_tags,
         mfa,
         authenticated_at: time(members, "auth_time", Rounding::Earlier)?,
+        issued_at: time(members, "iat", Rounding::Earlier)?,
         not_before: claims.not_before,
         expires_at: claims.expires_at,
     })

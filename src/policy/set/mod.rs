@@ -62,7 +62,7 @@ pub enum UnknownCallers {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// Who asks.
-    pub principal: &'a Principal<'a>,
+    pub principal: Principal<'a>,
     /// To do what.
     pub action: &'a Action,
     /// On what.
