@@ -11,23 +11,30 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, request};
 
 use super::token::{self as token_command, VerifyArgs};
 use crate::clock::{SystemClock, UnixSeconds};
 use crate::config::{self, Config, ConfigError};
 use crate::decision;
-use crate::iam::{AuthzRequest, Identity};
+use crate::iam::{AccountId, Arn, AuthzRequest, Identity, RequestOrigin, Transport};
 use crate::perimeter::SettingsIndex;
+use crate::policy::explain::{LevelNames, Trace};
+use crate::policy::request_context::{Known, RequestContext};
+use crate::policy::set::{Asked, Organization, PolicySet};
+use crate::policy::{Question, Resource};
 use crate::proxy::Rejection;
-use crate::route;
+use crate::route::{self, QuestionBuffer};
 use crate::settings;
 use crate::snapshot::Snapshot;
 use crate::token::{self, KeySets, TokenError};
+use crate::verdict::{Mode, Standing};
 
 mod policy;
 mod report;
 
+use policy::{PolicyReport, SetReport};
 use report::{PerimeterReport, Report, RouteReport, SettingsSource};
 
 /// Arguments of `crossgate explain`.
@@ -161,6 +168,7 @@ struct Case<'a> {
     snapshot: Snapshot,
     settings: SettingsSource,
     token: Option<String>,
+    transport: Transport,
     now: UnixSeconds,
 }
 
@@ -190,20 +198,20 @@ impl<'a> Case<'a> {
             routes: config.routes,
             edge: Arc::new(config.edge),
         };
+        // As a client of the first listener would come.
+        let is_tls = config.listeners.first().is_some_and(|listener| listener.tls.is_some());
+        let transport = if is_tls { Transport::Tls } else { Transport::Plain };
         let now = args.at.map_or_else(|| SystemClock.now().seconds(), UnixSeconds);
-        Ok(Self { args, snapshot, settings, token, now })
+        Ok(Self { args, snapshot, settings, token, transport, now })
     }
 
     /// The proxy's steps, in the proxy's order.
     fn decide(&self, report: &mut Report) -> Result<(), Rejection> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.args.headers {
-            headers.append(name, value.clone());
-        }
-        let path = route::decode(self.args.path.path())?;
-        let found = self.snapshot.routes.find(&self.args.method, &path);
+        let head = self.head();
+        let path = route::decode(head.uri.path())?;
+        let found = self.snapshot.routes.find(&head.method, &path);
         let matched = found.ok_or(Rejection::NoRoute)?;
-        report.route = Some(RouteReport::of(&self.args.method, matched.route));
+        report.route = Some(RouteReport::of(&head.method, matched.route));
         if decision::permit_public(matched.route).is_some() {
             return Ok(());
         }
@@ -214,10 +222,27 @@ impl<'a> Case<'a> {
             error => Rejection::BadToken(error),
         })?;
         report.identity = Some((&identity).into());
-        let mut resource = String::new();
-        let request = matched.ask(&headers, self.args.source_ip, &mut resource)?;
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let origin = RequestOrigin {
+            source_ip: self.args.source_ip,
+            transport: self.transport,
+            user_agent: text(USER_AGENT),
+            referer: text(REFERER),
+        };
+        let mut buffer = QuestionBuffer::default();
+        let request = matched.ask(&head, origin, &mut buffer)?;
         report.question = Some((&request).into());
         self.decide_request(&identity, &request, report)
+    }
+
+    fn head(&self) -> request::Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = self.args.method.clone();
+        head.uri = self.args.path.clone();
+        for (name, value) in &self.args.headers {
+            head.headers.append(name, value.clone());
+        }
+        head
     }
 
     fn decide_request(
@@ -226,7 +251,7 @@ impl<'a> Case<'a> {
         request: &AuthzRequest<'_>,
         report: &mut Report,
     ) -> Result<(), Rejection> {
-        let evaluation = decision::decide(&self.snapshot, identity, request);
+        let evaluation = decision::decide(&self.snapshot, identity, request, self.now);
         report.perimeter = Some(PerimeterReport::of(
             &evaluation,
             &self.snapshot.settings,
@@ -234,8 +259,51 @@ impl<'a> Case<'a> {
             identity,
             request.owner,
         ));
+        let traced = |set, mode, standing| self.traced(set, identity, request, (mode, standing));
+        report.policy = self.snapshot.policies.as_deref().map(|sets| PolicyReport {
+            enforced: traced(&sets.enforced, sets.mode, Standing::Enforced),
+            candidate: sets
+                .candidate
+                .as_deref()
+                .map(|set| traced(set, Mode::Limited, Standing::Candidate)),
+        });
         evaluation.permit().map(drop).map_err(Rejection::Denied)
     }
+
+    /// What a set of policies says, by the walk that explains.
+    fn traced(
+        &self,
+        set: &PolicySet,
+        identity: &Identity,
+        request: &AuthzRequest<'_>,
+        (mode, standing): (Mode, Standing),
+    ) -> SetReport {
+        let resource = match (request.resource, Arn::parse(request.resource)) {
+            ("*", _) => Some(Resource::Any),
+            (_, arn) => arn.map(Resource::Named),
+        };
+        let (Some(principal), Some(resource)) = (decision::principal(identity), resource) else {
+            return SetReport::of_nobody(mode, standing);
+        };
+        let AuthzRequest { action, key_action, owner, .. } = *request;
+        let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
+        let organization = set.organization.as_deref();
+        let known =
+            Known { caller: applicable.caller, resource: applicable.resource, organization };
+        let context = RequestContext::new(identity, principal, request, known, self.now);
+        let names = LevelNames {
+            scp: level_names(organization, identity.account),
+            rcp: level_names(organization, Some(owner)),
+        };
+        let owner = Some(owner.as_str());
+        let question = Question { principal, action, resource, owner, context: &context };
+        SetReport::of(&Trace::of(&question, &applicable.policies, names), mode, standing)
+    }
+}
+
+fn level_names(organization: Option<&Organization>, account: Option<AccountId>) -> &[Box<str>] {
+    let membership = organization.zip(account).and_then(|(it, account)| it.accounts.get(&account));
+    membership.map_or(&[], |membership| &*membership.levels)
 }
 
 impl SettingsSource {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::report::{BAD, DIM, GOOD, printable};
 use crate::policy::explain::{Element, Step, Trace, Tried, TriedStatement};
-use crate::policy::{Outcome, Side, StatementRef};
+use crate::policy::{Missing, Outcome, PolicyLayer, Side, StatementRef};
 use crate::verdict::{Enforcement, Mode, Standing};
 
 /// What the policies in force say, and those proposed.
@@ -58,6 +58,21 @@ struct StatementReport {
 }
 
 impl SetReport {
+    /// What counts for a caller that no policy could mean.
+    pub(super) fn of_nobody(mode: Mode, standing: Standing) -> Self {
+        let mut missing = Missing::default();
+        missing.add(Side::CallerIdentity);
+        let trace = Trace {
+            outcome: Outcome::ImplicitDeny,
+            layer: PolicyLayer::Identity,
+            missing,
+            statements: Vec::new(),
+            steps: Vec::new(),
+            lacks: vec!["the token names no principal that a policy could mean".to_owned()],
+        };
+        Self::of(&trace, mode, standing)
+    }
+
     /// What a set of policies says in a mode; a proposed one is never enforced.
     pub(super) fn of(trace: &Trace<'_>, mode: Mode, standing: Standing) -> Self {
         let enforcement = mode.enforcement();
@@ -118,8 +133,8 @@ impl TriedReport {
             Tried::Unmatched(Element::Principal) => Some("it is not about this caller".to_owned()),
             Tried::Unmatched(Element::Action) => Some("it is not about this action".to_owned()),
             Tried::Unmatched(Element::Resource) => Some("it is not about this resource".to_owned()),
-            Tried::Unmatched(Element::Condition { key, had }) => {
-                Some(format!("its condition on `{key}` does not hold: {had}"))
+            Tried::Unmatched(Element::Condition { operator, key, wanted, had }) => {
+                Some(format!("`{operator}` of `{key}` wants {wanted}, and {had}"))
             }
         };
         let statement = StatementReport::of(&tried.statement);

@@ -202,7 +202,7 @@ impl IdentityReport {
 impl From<&AuthzRequest<'_>> for QuestionReport {
     fn from(request: &AuthzRequest<'_>) -> Self {
         Self {
-            action: request.action.to_owned(),
+            action: request.action.as_str().to_owned(),
             resource: request.resource.to_owned(),
             owner: request.owner.to_string(),
         }
@@ -211,7 +211,7 @@ impl From<&AuthzRequest<'_>> for QuestionReport {
 
 impl PerimeterReport {
     pub(super) fn of(
-        evaluation: &Evaluation,
+        evaluation: &Evaluation<'_>,
         settings: &SettingsIndex,
         source: &SettingsSource,
         identity: &Identity,

@@ -1,6 +1,7 @@
 //! One side's policies, tried statement by statement.
 
 use crate::policy::combine::PolicyLayer;
+use crate::policy::condition::CompiledCondition;
 use crate::policy::context::{ConditionKey, Context, Value, Values};
 use crate::policy::evaluate::StatementRef;
 use crate::policy::principal::PrincipalMatch;
@@ -51,9 +52,13 @@ pub enum Element {
     Resource,
     /// A condition.
     Condition {
+        /// Its operator.
+        operator: String,
         /// Its key, in lower case.
         key: String,
-        /// What the request has for it, in words.
+        /// What it wants, in words.
+        wanted: String,
+        /// What the request has, in words.
         had: String,
     },
 }
@@ -127,9 +132,23 @@ fn try_statement<C: Context + ?Sized>(
     match unmet {
         None => Tried::Matched(how),
         Some(condition) => Tried::Unmatched(Element::Condition {
+            operator: condition.operator().to_string(),
             key: condition.key.as_str().to_owned(),
+            wanted: wanted(condition),
             had: had(&condition.key, question.context),
         }),
+    }
+}
+
+/// What a condition compares with, in words.
+fn wanted(condition: &CompiledCondition) -> String {
+    if HIDDEN.contains(&condition.key.as_str()) {
+        return "a value that is not shown".to_owned();
+    }
+    let values = condition.values();
+    match &*values {
+        [] => "no value".to_owned(),
+        values => listed(values),
     }
 }
 
@@ -140,13 +159,15 @@ fn had<C: Context + ?Sized>(key: &ConditionKey, context: &C) -> String {
         Values::Absent | Values::Many([]) => "the request has no value for it".to_owned(),
         _ if HIDDEN.contains(&key.as_str()) => "the request's value is not shown".to_owned(),
         Values::One(value) => format!("the request has `{}`", shown(value)),
-        Values::Many(values) => {
-            let first: Vec<String> =
-                values.iter().take(VALUES_MAX).map(|value| format!("`{}`", cut(value))).collect();
-            let more = if values.len() > VALUES_MAX { ", …" } else { "" };
-            format!("the request has {}{more}", first.join(", "))
-        }
+        Values::Many(values) => format!("the request has {}", listed(values)),
     }
+}
+
+/// The first few values.
+fn listed<T: AsRef<str>>(values: &[T]) -> String {
+    let first = values.iter().take(VALUES_MAX).map(|value| format!("`{}`", cut(value.as_ref())));
+    let more = if values.len() > VALUES_MAX { ", …" } else { "" };
+    format!("{}{more}", first.collect::<Vec<_>>().join(", "))
 }
 
 fn shown(value: Value<'_>) -> String {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::ScenarioError;
 use crate::policy::finding::{PolicyFinding, Severity};
-use crate::policy::json::{Json, Node};
+use crate::policy::json::{Json, Node, place};
 
 impl ScenarioError {
     /// One problem.
@@ -36,14 +36,6 @@ impl ScenarioError {
         let errors = findings.into_iter().filter(|finding| finding.severity == Severity::Error);
         Self { problems: errors.map(problem).collect() }
     }
-}
-
-/// The line and column of a byte, both from 1, columns in characters.
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
-    (line, before.get(start..).unwrap_or_default().chars().count() + 1)
 }
 
 /// The value of a member; `null` is as good as absent.
