@@ -129,3 +129,6 @@ fn walk_key<'p, C: Context + ?Sized>(
 }
 
 const FREE_ACTIONS: [&str; 2] = ["sts:getcalleridentity", "sts:getsessiontoken"];
+
+#[cfg(test)]
+mod tests;

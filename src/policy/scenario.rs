@@ -127,3 +127,6 @@ fn harm(answer: &ScenarioAnswer) -> u8 {
 
 /// The longest scenario: large enough for all policies of an account with some hundred documents.
 pub const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;
