@@ -2,7 +2,7 @@
 //! type, principal. A claim that is there but not of its type refuses the token: what was meant to
 //! limit a caller must not be lost by being unreadable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -291,6 +291,11 @@ fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>, TokenErro
             Err(invalid("session_tags"))
         }
     };
+    // Policies compare keys without regard to letter case: two of them would be one with two values.
+    let apart: BTreeSet<String> = tags.keys().map(|key| key.to_lowercase()).collect();
+    if apart.len() < tags.len() {
+        return Err(invalid("session_tags"));
+    }
     tags.iter().map(tag).collect()
 }
 

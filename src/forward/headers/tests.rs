@@ -161,6 +161,50 @@ fn what_an_untrusted_client_says_of_addresses_is_gone() {
 }
 
 #[test]
+fn no_field_names_another_method() {
+    let fields = [
+        ("host", "h"),
+        ("x-http-method-override", "DELETE"),
+        ("X_HTTP_Method_Override", "DELETE"),
+        ("x.http.method", "DELETE"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("x~method_override", "DELETE"),
+        ("x-method", "kept"),
+        ("x-http", "kept"),
+        ("method-override", "kept"),
+    ];
+    for trust in [Trust::Untrusted, Trust::Trusted] {
+        let left = sent(&fields, Some(&identity()), trust);
+        assert!(!format!("{left:?}").contains("DELETE"), "{left:?}");
+        for name in ["x-method", "x-http", "method-override"] {
+            assert_eq!(values(&left, name), ["kept"]);
+        }
+    }
+}
+
+#[test]
+fn only_a_trusted_proxy_speaks_for_the_clients_protocol() {
+    use Protocol::{Http, Https};
+    for (own, said, trust, expect) in [
+        (Http, &[][..], Trust::Untrusted, Http),
+        (Https, &[][..], Trust::Untrusted, Https),
+        (Http, &["https"][..], Trust::Untrusted, Http),
+        (Https, &["http"][..], Trust::Untrusted, Https),
+        (Http, &["https"][..], Trust::Trusted, Https),
+        (Http, &["HTTPS"][..], Trust::Trusted, Https),
+        (Https, &["http"][..], Trust::Trusted, Http),
+        (Https, &[][..], Trust::Trusted, Https),
+        (Https, &["https, http"][..], Trust::Trusted, Http),
+        (Https, &["https", "https"][..], Trust::Trusted, Http),
+        (Https, &["wss"][..], Trust::Trusted, Http),
+    ] {
+        let fields: Vec<_> = said.iter().map(|value| ("x-forwarded-proto", *value)).collect();
+        assert_eq!(client_protocol(own, &headers(&fields), trust), expect, "{own:?} {said:?}");
+    }
+}
+
+#[test]
 fn split_cookies_become_one() {
     let kept = sent(&[("cookie", "a=1"), ("cookie", "b=2")], None, Trust::Untrusted);
     assert_eq!(values(&kept, "cookie"), ["a=1; b=2"]);

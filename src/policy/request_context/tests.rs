@@ -43,6 +43,8 @@ fn entry(arn: &str, id: &str, tags: &[(&str, &str)]) -> PrincipalEntry {
         policies: Box::default(),
         boundary: None,
         trust: None,
+        session_seconds_max: None,
+        profile: None,
     }
 }
 
