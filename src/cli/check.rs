@@ -11,6 +11,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::cli::excerpt::Excerpt;
 use crate::config::{self, Config, ConfigError, Finding, Severity, settings_lints};
 
 /// Validates the configuration and settings, and looks for what is doubtful.
@@ -116,10 +117,6 @@ fn write_text(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io
     let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let file = args.config.display();
-    let counted = |number: usize, noun: &str| match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
-    };
     let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
     match (findings.is_empty(), outcome(args, findings)) {
         (true, _) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}"),
@@ -130,6 +127,14 @@ fn write_text(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io
     }
 }
 
+/// A number with its noun.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
 fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
     let style = match finding.severity {
         Severity::Error => ERROR,
@@ -137,31 +142,13 @@ fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
     };
     let (file, at, severity) = (finding.file.display(), finding.at, finding.severity.as_str());
     writeln!(out, "{file}:{at}: {style}{severity}{style:#}: {}", finding.message)?;
-    let number = at.line.to_string();
-    let margin = " ".repeat(number.len());
-    let before = at.column.saturating_sub(1);
-    let rest = finding.line_text.chars().count().saturating_sub(before);
-    // A tab stays a tab, so that the marks stand under what they mean.
-    let indent: String = finding
-        .line_text
-        .chars()
-        .take(before)
-        .map(|c| if c == '\t' { '\t' } else { ' ' })
-        .collect();
-    let marks = "^".repeat(finding.at.width.clamp(1, rest.max(1)));
-    writeln!(out, " {DIM}{number} |{DIM:#} {}", printable(&finding.line_text))?;
-    writeln!(out, " {DIM}{margin} |{DIM:#} {indent}{style}{marks}{style:#}")?;
-    if let Some(hint) = &finding.hint {
-        writeln!(out, " {DIM}{margin} ={DIM:#} hint: {hint}")?;
+    Excerpt {
+        number: at.line,
+        text: finding.line_text.clone(),
+        before: at.column.saturating_sub(1),
+        width: at.width,
     }
-    writeln!(out)
-}
-
-/// A document's line without what a terminal would obey.
-fn printable(line: &str) -> String {
-    line.chars()
-        .map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
+    .write(out, style, finding.hint.as_deref())
 }
 
 fn write_json(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io::Result<()> {
@@ -204,7 +191,6 @@ impl<'a> From<&'a Finding> for FindingJson<'a> {
     }
 }
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const DIM: Style = Style::new().dimmed();
+pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();

@@ -5,7 +5,9 @@
 pub mod check;
 pub mod demo;
 pub mod events;
+mod excerpt;
 pub mod health;
+pub mod policy;
 pub mod report;
 pub mod run;
 pub mod token;
@@ -37,12 +39,26 @@ enum Command {
     Events(events::EventsArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
     Health(health::HealthArgs),
+    /// Looks into policy documents
+    Policy(PolicyArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
     /// Looks into tokens
     Token(TokenArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Are these documents valid, and if not, where?
+    Validate(policy::ValidateArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +80,9 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
         Command::Health(args) => health::run(&args),
+        Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
+            policy::validate(&args)
+        }
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),

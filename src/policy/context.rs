@@ -1,5 +1,6 @@
 //! Condition keys and the values that a request has for them.
 
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use crate::clock::UnixSeconds;
@@ -144,6 +145,30 @@ pub trait Context {
     fn values(&self, key: &ConditionKey) -> Values<'_>;
 }
 
+/// What a policy variable stands for: the key's single value; the default where the request has
+/// none. `None`: nothing, so that what holds the variable matches nothing.
+pub(crate) fn variable<'a, C: Context + ?Sized>(
+    context: &'a C,
+    key: &ConditionKey,
+    default: Option<&'a str>,
+) -> Option<ValueText<'a>> {
+    match context.values(key) {
+        Values::Absent | Values::Many([]) => default.map(ValueText::Borrowed),
+        Values::Many(_) => None,
+        Values::One(value) => Some(value.text()),
+    }
+}
+
+/// A request that knows nothing of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoContext;
+
+impl Context for NoContext {
+    fn values(&self, _: &ConditionKey) -> Values<'_> {
+        Values::Absent
+    }
+}
+
 /// A request's values for a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Values<'a> {
@@ -170,9 +195,126 @@ pub enum Value<'a> {
     Time(UnixSeconds),
 }
 
+impl<'a> Value<'a> {
+    /// The value as operators on texts see it: an address in its shortest form, IPv4 even if it
+    /// came mapped into IPv6; a time as `2025-10-10T14:03:27Z`. No allocation.
+    pub(crate) fn text(self) -> ValueText<'a> {
+        match self {
+            Self::Text(text) => ValueText::Borrowed(text),
+            Self::Bool(true) => ValueText::Borrowed("true"),
+            Self::Bool(false) => ValueText::Borrowed("false"),
+            Self::Address(address) => Written::of(format_args!("{}", address.to_canonical())),
+            Self::Number(number) => Written::of(format_args!("{number}")),
+            Self::Time(time) => Written::of(format_args!("{}", Rfc3339(time))),
+        }
+    }
+}
+
+/// The text of a [`Value`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ValueText<'a> {
+    /// It is a text.
+    Borrowed(&'a str),
+    /// It was written as one.
+    Written(Written),
+}
+
+impl ValueText<'_> {
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Written(written) => written.as_str(),
+        }
+    }
+}
+
+/// A short text in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    bytes: [u8; WRITTEN_BYTES_MAX],
+    len: u8,
+}
+
+impl Written {
+    fn of<'a>(value: fmt::Arguments<'_>) -> ValueText<'a> {
+        let mut written = Self { bytes: [0; WRITTEN_BYTES_MAX], len: 0 };
+        // INVARIANT: every value that is written here fits.
+        let fits = written.write_fmt(value).is_ok();
+        debug_assert!(fits, "a value has more bytes than the longest");
+        ValueText::Written(written)
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Written {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let start = usize::from(self.len);
+        let end = start + text.len();
+        let free = self.bytes.get_mut(start..end).ok_or(fmt::Error)?;
+        free.copy_from_slice(text.as_bytes());
+        self.len = u8::try_from(end).map_err(|_| fmt::Error)?;
+        Ok(())
+    }
+}
+
+/// An IPv6 address has 39 bytes at most, a number and a time 20.
+const WRITTEN_BYTES_MAX: usize = 39;
+
+/// A time as conditions have it; what is after the year 9999 reads as its end.
+struct Rfc3339(UnixSeconds);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0.0).unwrap_or(i64::MAX).min(SECONDS_MAX);
+        let time = jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0)
+            .saturating_add(jiff::SignedDuration::from_secs(seconds));
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+            time.year(),
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second()
+        )
+    }
+}
+
+/// 9999-12-31T23:59:59Z.
+const SECONDS_MAX: i64 = 253_402_300_799;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_have_the_text_that_documents_compare_with() {
+        let address = |text: &str| Value::Address(text.parse().unwrap());
+        for (value, expected) in [
+            (Value::Text("a"), "a"),
+            (Value::Bool(true), "true"),
+            (Value::Bool(false), "false"),
+            (Value::Number(u64::MAX), "18446744073709551615"),
+            (Value::Time(UnixSeconds(0)), "1970-01-01T00:00:00Z"),
+            (Value::Time(UnixSeconds(1_760_105_007)), "2025-10-10T14:03:27Z"),
+            (Value::Time(UnixSeconds(u64::MAX)), "9999-12-31T23:59:59Z"),
+            (address("192.0.2.1"), "192.0.2.1"),
+            (address("::ffff:192.0.2.1"), "192.0.2.1"),
+            (address("2001:DB8:0::1"), "2001:db8::1"),
+            (
+                address("1111:2222:3333:4444:5555:6666:7777:8888"),
+                "1111:2222:3333:4444:5555:6666:7777:8888",
+            ),
+        ] {
+            assert_eq!(value.text().as_str(), expected, "{value:?}");
+        }
+    }
 
     #[test]
     fn keys_are_known_in_any_letter_case() {

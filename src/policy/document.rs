@@ -7,6 +7,15 @@ use crate::policy::finding::PolicyFinding;
 use crate::policy::json::Node;
 use crate::policy::statement::Effect;
 
+mod checker;
+mod conditions;
+mod lists;
+mod principals;
+mod rules;
+mod statements;
+
+use checker::Checker;
+
 /// Where a document applies, which decides what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PolicyType {
@@ -187,8 +196,11 @@ pub struct Checked {
 }
 
 /// Checks a document's grammar and everything that needs no other document: elements, versions,
-/// principals, actions, resources, operators and their values.
+/// principals, the form of actions and resources, operators. The types of condition values are
+/// left to `compile`, unless the document is refused anyway: then they are told too.
 pub fn check(node: &Node, policy_type: PolicyType) -> Checked {
-    let _ = (node, policy_type);
-    Checked { document: None, findings: Vec::new() }
+    let mut checker = Checker::new(policy_type);
+    let drafts = checker.document(node);
+    checker.size(node);
+    checker.finish(drafts)
 }

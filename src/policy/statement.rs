@@ -107,7 +107,10 @@ pub(crate) enum PrincipalPattern {
 #[derive(Debug)]
 pub(crate) struct Actions {
     pub(crate) negated: Negated,
+    // INVARIANT: sorted as `Actions::new` does.
     pub(crate) patterns: Box<[ActionPattern]>,
+    // How many of the first patterns have no wildcard.
+    exact: usize,
 }
 
 /// `Resource` or `NotResource`.
@@ -184,12 +187,58 @@ fn is_session_of_user(principal: &Principal<'_>, user: &str) -> bool {
 }
 
 impl Actions {
-    /// Whether this means an action.
+    /// `Action` or `NotAction` with its patterns in any order.
+    pub(crate) fn new(negated: Negated, patterns: Vec<ActionPattern>) -> Self {
+        let mut patterns = patterns;
+        patterns.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        patterns.dedup();
+        let is_exact = |pattern: &&ActionPattern| matches!(pattern, ActionPattern::Exact(_));
+        let exact = patterns.iter().take_while(is_exact).count();
+        Self { negated, patterns: patterns.into(), exact }
+    }
+
+    /// Whether this means an action: a binary search among names, then the service's patterns.
     pub(crate) fn matches(&self, action: &Action) -> bool {
-        let listed = self.patterns.iter().any(|pattern| pattern.matches(action));
+        let (exact, like) = self.patterns.split_at_checked(self.exact).unwrap_or_default();
+        let listed = Self::names(exact, action) || Self::covers(like, action);
         listed != (self.negated == Negated::Yes)
     }
+
+    fn names(exact: &[ActionPattern], action: &Action) -> bool {
+        if exact.len() <= SEARCHED_FROM {
+            return exact.iter().any(|pattern| pattern.matches(action));
+        }
+        let wanted = (0, action.lower());
+        exact.binary_search_by(|pattern| pattern.sort_key().cmp(&wanted)).is_ok()
+    }
+
+    fn covers(like: &[ActionPattern], action: &Action) -> bool {
+        if like.len() <= SEARCHED_FROM {
+            return like.iter().any(|pattern| pattern.matches(action));
+        }
+        let wanted = (1, action.service());
+        let start = like.partition_point(|pattern| pattern.sort_key() < wanted);
+        let of_service = like.get(start..).unwrap_or_default().iter();
+        of_service
+            .take_while(|pattern| pattern.sort_key() == wanted)
+            .any(|pattern| pattern.matches(action))
+            || like.last().is_some_and(|last| *last == ActionPattern::Any)
+    }
 }
+
+impl ActionPattern {
+    /// Names first, then patterns by service, then `*`.
+    fn sort_key(&self) -> (u8, &str) {
+        match self {
+            Self::Exact(text) => (0, text),
+            Self::Like { service, .. } => (1, service),
+            Self::Any => (2, ""),
+        }
+    }
+}
+
+/// With more patterns than this, searching costs less than trying each.
+const SEARCHED_FROM: usize = 6;
 
 impl Resources {
     /// Whether this means a resource.

@@ -1,0 +1,155 @@
+//! The state of one check: what was found so far, and where.
+
+use crate::policy::condition::CompiledCondition;
+use crate::policy::document::{Checked, Document, PolicyType, Text, Version};
+use crate::policy::finding::{PolicyFinding, PolicyFindings};
+use crate::policy::json::{Json, Member, Node};
+
+use super::statements::Draft;
+
+/// One check of one document.
+#[derive(Debug)]
+pub(super) struct Checker {
+    pub(super) policy_type: PolicyType,
+    pub(super) version: Version,
+    findings: PolicyFindings,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    offset: usize,
+    len: usize,
+}
+
+impl Checker {
+    pub(super) fn new(policy_type: PolicyType) -> Self {
+        Self { policy_type, version: Version::default(), findings: PolicyFindings::default() }
+    }
+
+    /// The document, if nothing is wrong, and all findings.
+    pub(super) fn finish(mut self, drafts: Vec<Draft>) -> Checked {
+        if self.findings.has_errors() {
+            for draft in &drafts {
+                self.condition_values(draft);
+            }
+            return Checked { document: None, findings: self.findings.into_sorted() };
+        }
+        // INVARIANT: a draft that misses something has left an error.
+        let statements = drafts.into_iter().filter_map(Draft::into_statement).collect();
+        let (policy_type, version) = (self.policy_type, self.version);
+        let document = Some(Document { policy_type, version, statements });
+        Checked { document, findings: self.findings.into_sorted() }
+    }
+
+    /// A refused document never gets to `compile`, which reads the values: so that all that is
+    /// wrong is told at once, they are read here.
+    fn condition_values(&mut self, draft: &Draft) {
+        for condition in &draft.conditions {
+            if let Err(findings) = CompiledCondition::compile(condition, self.version) {
+                findings.into_iter().for_each(|finding| self.findings.push(finding));
+            }
+        }
+    }
+
+    pub(super) fn error(&mut self, at: impl Into<At>, message: impl Into<String>) {
+        let At { offset, len } = at.into();
+        self.findings.push(PolicyFinding::error(offset, len, message));
+    }
+
+    pub(super) fn error_hint(
+        &mut self,
+        at: impl Into<At>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let At { offset, len } = at.into();
+        self.findings.push(PolicyFinding::error(offset, len, message).with_hint(hint));
+    }
+
+    pub(super) fn warn(
+        &mut self,
+        at: impl Into<At>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let At { offset, len } = at.into();
+        self.findings.push(PolicyFinding::warning(offset, len, message).with_hint(hint));
+    }
+
+    /// The text that an element must be.
+    pub(super) fn text(&mut self, member: &Member) -> Option<Text> {
+        if let Json::Text(text) = &member.node.value {
+            return Some(text_of(&member.node, text));
+        }
+        let kind = member.node.value.kind();
+        self.error(&member.node, format!("`{}` is a text, and this is {kind}", member.name));
+        None
+    }
+
+    /// The texts that an element must be: one, or a list that is not empty.
+    pub(super) fn texts(&mut self, member: &Member) -> Vec<Text> {
+        let (name, node) = (&member.name, &member.node);
+        match &node.value {
+            Json::Text(text) => vec![text_of(node, text)],
+            Json::List(elements) => {
+                if elements.is_empty() {
+                    self.error_hint(
+                        node,
+                        format!("`{name}` is an empty list"),
+                        "name at least one",
+                    );
+                }
+                elements.iter().filter_map(|element| self.element(name, element)).collect()
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => {
+                let kind = node.value.kind();
+                self.error(
+                    node,
+                    format!("`{name}` is a text or a list of texts, and this is {kind}"),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn element(&mut self, name: &str, element: &Node) -> Option<Text> {
+        if let Json::Text(text) = &element.value {
+            return Some(text_of(element, text));
+        }
+        let kind = element.value.kind();
+        self.error(element, format!("`{name}` lists texts, and this is {kind}"));
+        None
+    }
+}
+
+/// A text and the place of its node.
+pub(super) fn text_of(node: &Node, text: &str) -> Text {
+    Text { text: text.into(), offset: node.offset, len: node.len }
+}
+
+impl At {
+    /// The brace that opens an object, for what is missing in it.
+    pub(super) fn start_of(node: &Node) -> Self {
+        Self { offset: node.offset, len: node.len.min(1) }
+    }
+}
+
+impl From<&Node> for At {
+    fn from(node: &Node) -> Self {
+        Self { offset: node.offset, len: node.len }
+    }
+}
+
+/// A member's name.
+impl From<&Member> for At {
+    fn from(member: &Member) -> Self {
+        Self { offset: member.offset, len: member.name.len().saturating_add(2) }
+    }
+}
+
+impl From<&Text> for At {
+    fn from(text: &Text) -> Self {
+        Self { offset: text.offset, len: text.len }
+    }
+}
