@@ -111,6 +111,11 @@ impl Operator {
         self.set == SetOperator::All
     }
 
+    /// Whether it has a set operator.
+    pub(crate) fn is_set(self) -> bool {
+        self.set != SetOperator::Single
+    }
+
     /// Whether it ends in `IfExists`.
     pub(crate) fn is_if_exists(self) -> bool {
         self.absent == Absent::Good
