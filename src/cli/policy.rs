@@ -150,7 +150,7 @@ fn findings(name: &str, text: &str, policy_type: PolicyType) -> Vec<PolicyFindin
     let mut checked = document::check(&node, policy_type);
     let Some(document) = checked.document else { return checked.findings };
     let source = Source { file: name.into() };
-    if let Err(more) = policy::compile(&document, name, source, text) {
+    if let Err(more) = policy::compile(&document, name, source, &Lines::new(text)) {
         checked.findings.extend(more);
         checked.findings.sort_by_key(|finding| (finding.offset, finding.severity));
     }

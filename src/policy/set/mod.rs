@@ -5,18 +5,25 @@
 
 mod account;
 mod organization;
+mod resources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-pub use account::{AccountPolicies, PrincipalEntry, ResourceEntry, Tag};
-pub use organization::Organization;
+pub(in crate::policy) use account::is_key;
+pub use account::{
+    AccountError, AccountParts, AccountPolicies, KeyEntry, PrincipalEntry, Profile, ResourceEntry,
+    Tag, Trusted,
+};
+pub use organization::{Membership, Organization};
 
 use crate::iam::{AccountId, Action, Arn};
-use crate::policy::principal::Principal;
-use crate::policy::question::{Policies, Resource};
+use crate::policy::principal::{Principal, PrincipalKind};
+use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource};
+use crate::policy::set::account::is_role;
+use crate::policy::statement::CompiledPolicy;
 use crate::verdict::Mode;
 
 /// The enforced and the proposed policies, and how they count.
@@ -55,7 +62,7 @@ pub enum UnknownCallers {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// Who asks.
-    pub principal: &'a Principal<'a>,
+    pub principal: Principal<'a>,
     /// To do what.
     pub action: &'a Action,
     /// On what.
@@ -75,6 +82,8 @@ pub struct Applicable<'s> {
     pub caller: Option<&'s PrincipalEntry>,
     /// The resource, if the set knows it: for tags.
     pub resource: Option<&'s ResourceEntry>,
+    /// The role that is the resource of an action of `sts`: for tags.
+    pub role: Option<&'s PrincipalEntry>,
 }
 
 impl PolicySet {
@@ -83,19 +92,136 @@ impl PolicySet {
     /// For a role's ARN and an action of `sts` the resource's policy is the role's trust policy;
     /// for a key's ARN it is the key's policy.
     pub fn applicable<'s>(&'s self, asked: &Asked<'s>) -> Applicable<'s> {
-        let _ = asked;
-        Applicable { policies: Policies::NONE, caller: None, resource: None }
+        let known = self.known_account(&asked.principal);
+        let caller = known.and_then(|account| account.principal(&asked.principal));
+        let (resource, role, policy) = self.owned(asked);
+        let key = asked.key_action.and_then(|action| self.key_gate(resource?, action));
+        // A session's name does not tell its role's path; the role's entry does.
+        let is_limited = !caller.is_some_and(|entry| entry.is_service_linked());
+        let policies = Policies {
+            identity: match (is_account_principal(asked.principal.kind), known, caller) {
+                (true, None, _) => self.unknown_callers.side(),
+                (_, _, Some(entry)) => IdentitySide::Known(&entry.policies),
+                (true | false, _, None) => IdentitySide::Known(&[]),
+            },
+            resource: policy,
+            boundary: caller.and_then(|entry| entry.boundary.as_deref()),
+            scp: if is_limited { self.scp(&asked.principal) } else { &[] },
+            rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
+            key,
+            ..Policies::NONE
+        };
+        Applicable { policies, caller: caller.map(|entry| &**entry), resource, role }
     }
 
     /// A caller's entry, if its account is here and has it.
     pub fn principal(&self, principal: &Principal<'_>) -> Option<&PrincipalEntry> {
-        let _ = principal;
-        None
+        self.known_account(principal)?.principal(principal).map(|entry| &**entry)
     }
 
     /// The most specific entry for a resource of an owner.
     pub fn resource(&self, owner: AccountId, arn: Arn<'_>) -> Option<&ResourceEntry> {
-        let _ = (owner, arn);
-        None
+        self.accounts.get(&owner)?.resource(arn).map(|entry| &**entry)
+    }
+
+    /// A role and its trust policy, by the role's ARN.
+    pub fn role(&self, arn: Arn<'_>) -> Option<&PrincipalEntry> {
+        let account = AccountId::parse(arn.account()).ok()?;
+        self.accounts.get(&account)?.role(arn).map(|entry| &**entry)
+    }
+
+    /// A key, in the account that its ARN names.
+    pub fn key(&self, arn: Arn<'_>) -> Option<&KeyEntry> {
+        let account = AccountId::parse(arn.account()).ok()?;
+        self.accounts.get(&account)?.key(arn).map(|entry| &**entry)
+    }
+
+    /// The account of a caller, if its principals are known.
+    fn known_account(&self, principal: &Principal<'_>) -> Option<&AccountPolicies> {
+        let account = AccountId::parse(principal.account?).ok()?;
+        let account = self.accounts.get(&account)?;
+        account.knows_principals().then_some(&**account)
+    }
+
+    /// What the owner's account says of the resource.
+    fn owned(
+        &self,
+        asked: &Asked<'_>,
+    ) -> (Option<&ResourceEntry>, Option<&PrincipalEntry>, Option<&CompiledPolicy>) {
+        let (Resource::Named(arn), Some(owner)) = (asked.resource, self.accounts.get(&asked.owner))
+        else {
+            return (None, None, None);
+        };
+        let resource = owner.resource(arn).map(|entry| &**entry);
+        if asked.action.service() == "sts" && is_role(arn) {
+            let role = owner.role(arn).map(|entry| &**entry);
+            return (resource, role, role.and_then(|role| role.trust.as_deref()));
+        }
+        let policy = if is_key(arn) {
+            owner.key(arn).map(|key| &*key.policy)
+        } else {
+            resource.and_then(|entry| entry.policy.as_deref())
+        };
+        (resource, None, policy)
+    }
+
+    /// The key of a resource; one that is not here has no policy, which lets nobody use it.
+    fn key_gate<'s>(
+        &'s self,
+        resource: &'s ResourceEntry,
+        action: &'s Action,
+    ) -> Option<KeyGate<'s>> {
+        let arn = Arn::parse(resource.key.as_deref()?)?;
+        let policy = self.key(arn).map(|key| &*key.policy);
+        Some(KeyGate { arn, account: arn.account(), action, policy })
+    }
+
+    fn scp(&self, principal: &Principal<'_>) -> &[Level] {
+        let account = principal.account.and_then(|text| AccountId::parse(text).ok());
+        match (&self.organization, account) {
+            (Some(organization), Some(account)) => organization.scp(account),
+            (Some(_), None) | (None, _) => &[],
+        }
+    }
+
+    fn rcp(&self, owner: AccountId) -> &[Level] {
+        self.organization.as_ref().map_or(&[], |organization| organization.rcp(owner))
     }
 }
+
+impl UnknownCallers {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Deny, Self::ResourcePolicyDecides];
+
+    /// The spelling in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::ResourcePolicyDecides => "resource_policy_decides",
+        }
+    }
+
+    fn side(self) -> IdentitySide<'static> {
+        match self {
+            Self::Deny => IdentitySide::UnknownDenies,
+            Self::ResourcePolicyDecides => IdentitySide::UnknownResourceDecides,
+        }
+    }
+}
+
+/// Whether identity policies of an account could be attached to such a principal.
+fn is_account_principal(kind: PrincipalKind) -> bool {
+    match kind {
+        PrincipalKind::AssumedRole
+        | PrincipalKind::FederatedUser
+        | PrincipalKind::Role
+        | PrincipalKind::User => true,
+        PrincipalKind::Anonymous
+        | PrincipalKind::Root
+        | PrincipalKind::Service
+        | PrincipalKind::WebIdentity => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

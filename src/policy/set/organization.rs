@@ -30,3 +30,20 @@ pub struct Membership {
     /// The names of the levels, in the order of `scp`, for people.
     pub levels: Box<[Box<str>]>,
 }
+
+impl Organization {
+    /// The service control policies of a caller's account; none: no limit.
+    pub fn scp(&self, account: AccountId) -> &[Level] {
+        self.limited(account).map_or(&[], |membership| &*membership.scp)
+    }
+
+    /// The resource control policies of an owner's account; none: no limit.
+    pub fn rcp(&self, account: AccountId) -> &[Level] {
+        self.limited(account).map_or(&[], |membership| &*membership.rcp)
+    }
+
+    /// An account's place, unless it is the management account, which nothing limits.
+    fn limited(&self, account: AccountId) -> Option<&Membership> {
+        self.accounts.get(&account).filter(|_| self.management_account != Some(account))
+    }
+}
