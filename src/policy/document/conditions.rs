@@ -3,7 +3,7 @@
 use crate::policy::condition::{CompiledCondition, Operator};
 use crate::policy::document::checker::{Checker, text_of};
 use crate::policy::document::{Condition, Text};
-use crate::policy::finding::shown;
+use crate::policy::finding::{nearest, shown};
 use crate::policy::json::{Json, Member, Node};
 
 impl Checker {
@@ -57,7 +57,7 @@ impl Checker {
         let hint = if asks_null_if_exists(&member.name) {
             "`Null` asks whether the key exists, so it takes no `IfExists`".to_owned()
         } else {
-            match self.suggestion(&member.name, Operator::nearest) {
+            match self.suggestion(&member.name, meant) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "as in `StringEquals`, `ForAnyValue:StringLike` or `BoolIfExists`".into(),
             }
@@ -71,6 +71,12 @@ impl Checker {
         let said = shown(&member.name);
         if member.name.is_empty() {
             self.error(member, "the condition key is empty");
+        } else if member.name.contains("${") {
+            self.error_hint(
+                member,
+                format!("the condition key {said} has a policy variable"),
+                "variables are replaced in values only",
+            );
         } else if !member.name.contains(':') {
             self.warn(
                 member,
@@ -120,3 +126,22 @@ fn name_of(member: &Member) -> Text {
 fn asks_null_if_exists(operator: &str) -> bool {
     operator.rsplit(':').next().is_some_and(|name| name.eq_ignore_ascii_case("NullIfExists"))
 }
+
+/// The operator that was probably meant by a name that no operator has.
+fn meant(name: &str) -> Option<String> {
+    let (set, rest) = match name.split_once(':') {
+        Some((set, rest)) => (format!("{}:", nearest(set, SETS)?), rest),
+        None => (String::new(), name),
+    };
+    let plain_len = rest.len().saturating_sub(IF_EXISTS.len());
+    let (plain, end) = match rest.split_at_checked(plain_len) {
+        Some((plain, end)) if end.eq_ignore_ascii_case(IF_EXISTS) => (plain, IF_EXISTS),
+        _ => (rest, ""),
+    };
+    let near = format!("{set}{}{end}", nearest(plain, Operator::names())?);
+    Operator::parse(&near).is_some().then_some(near)
+}
+
+const SETS: [&str; 2] = ["ForAllValues", "ForAnyValue"];
+
+const IF_EXISTS: &str = "IfExists";
