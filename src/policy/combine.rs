@@ -1,4 +1,157 @@
 //! What the policies of all sides make together (facts: iam.md section 4).
+//!
+//! Flows in: which sides allow, and how the resource's side means the principal. Flows out: by which
+//! side the request is granted, or which sides lack a grant. Denies are settled before.
+
+use crate::policy::context::Context;
+use crate::policy::principal::{Principal, PrincipalKind, PrincipalMatch};
+use crate::policy::question::{IdentitySide, Policies, Question};
+
+/// Which sides allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one side of the intersection")]
+pub(crate) struct Sides {
+    /// Every level above the principal's account, or there is none.
+    pub(crate) scp: bool,
+    /// Every level above the owner's account, or there is none.
+    pub(crate) rcp: bool,
+    /// How the resource's policy means the principal in what it allows.
+    pub(crate) resource: Option<PrincipalMatch>,
+    /// The principal's own policies.
+    pub(crate) identity: bool,
+    /// The boundary, or there is none.
+    pub(crate) boundary: bool,
+    /// The session's policies, or there are none.
+    pub(crate) session: bool,
+    /// The endpoint's policies, or there are none.
+    pub(crate) endpoint: bool,
+}
+
+/// Where the principal stands to the resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// In no account: the resource's side alone decides, and must mean it directly.
+    Outside,
+    /// In an account whose policies are not known: the resource's side alone decides.
+    Unknown,
+    /// In the owner's account: one side is enough.
+    SameAccount,
+    /// In another account: both sides must grant.
+    CrossAccount,
+}
+
+/// What the policy of a resource is to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceSide {
+    /// A grant beside the identity's.
+    Ordinary,
+    /// The policy of a key: without it nothing is granted.
+    Key,
+    /// The trust policy of a role: without it nothing is granted.
+    Trust,
+}
+
+/// By which side a request is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Granted {
+    /// The principal's own policies.
+    Identity,
+    /// The resource's policy.
+    Resource,
+    /// Both, across accounts.
+    Both,
+}
+
+impl Who {
+    pub(crate) fn of<C: Context + ?Sized>(
+        question: &Question<'_, C>,
+        policies: &Policies<'_>,
+    ) -> Self {
+        if !question.principal.kind.has_own_policies() {
+            return Self::Outside;
+        }
+        match policies.identity {
+            IdentitySide::UnknownResourceDecides if !question.principal.is_root() => Self::Unknown,
+            _ if question.is_same_account() => Self::SameAccount,
+            _ => Self::CrossAccount,
+        }
+    }
+}
+
+impl PrincipalKind {
+    /// Whether such a principal has policies of its own, which limit and grant.
+    pub(crate) fn has_own_policies(self) -> bool {
+        match self {
+            Self::AssumedRole | Self::FederatedUser | Self::Role | Self::Root | Self::User => true,
+            Self::Anonymous | Self::Service | Self::WebIdentity => false,
+        }
+    }
+}
+
+impl Principal<'_> {
+    /// Whether this is an account's root user: its own account grants it everything.
+    pub(crate) fn is_root(&self) -> bool {
+        self.kind == PrincipalKind::Root
+    }
+}
+
+/// What the sides make together.
+///
+/// # Errors
+/// The first layer, in the order of evaluation, that lacks a grant, and all sides that do.
+pub(crate) fn combine(
+    who: Who,
+    resource_side: ResourceSide,
+    sides: Sides,
+) -> Result<Granted, (PolicyLayer, Missing)> {
+    let granted = grant(who, resource_side, sides);
+    let mut missing = granted.err().unwrap_or_default();
+    for (allows, side) in
+        [(sides.scp, Side::Scp), (sides.rcp, Side::Rcp), (sides.endpoint, Side::Endpoint)]
+    {
+        missing.add_unless(allows, side);
+    }
+    match granted {
+        Ok(granted) if missing.is_empty() => Ok(granted),
+        Ok(_) | Err(_) => Err((missing.first_layer(), missing)),
+    }
+}
+
+/// Sections 4.2 to 4.4, 5.1 and 6: the resource's side and the principal's.
+fn grant(who: Who, resource_side: ResourceSide, sides: Sides) -> Result<Granted, Missing> {
+    use PrincipalMatch::{Account, Direct, Session};
+    let Sides { resource, identity, boundary, session, .. } = sides;
+    let mut limits = Missing::default();
+    limits.add_unless(boundary, Side::Boundary);
+    limits.add_unless(session, Side::Session);
+    let mut own = limits;
+    own.add_unless(identity, Side::CallerIdentity);
+    let mut theirs = Missing::default();
+    theirs.add(resource_side.side());
+    match (who, resource) {
+        (Who::Outside, Some(Direct)) | (Who::Unknown, Some(_)) => Ok(Granted::Resource),
+        (Who::Outside, Some(Account | Session) | None) | (Who::Unknown, None) => Err(theirs),
+        (Who::SameAccount, Some(Direct)) => Ok(Granted::Resource),
+        (Who::SameAccount, Some(Session)) => limits.none_or(Granted::Resource),
+        (Who::SameAccount, Some(Account)) => own.none_or(Granted::Identity),
+        (Who::SameAccount, None) => match resource_side {
+            ResourceSide::Ordinary => own.none_or(Granted::Identity),
+            ResourceSide::Key | ResourceSide::Trust => Err(theirs),
+        },
+        (Who::CrossAccount, Some(_)) => own.none_or(Granted::Both),
+        (Who::CrossAccount, None) => Err(own.with(theirs)),
+    }
+}
+
+impl ResourceSide {
+    fn side(self) -> Side {
+        match self {
+            Self::Ordinary => Side::Resource,
+            Self::Key => Side::Key,
+            Self::Trust => Side::Trust,
+        }
+    }
+}
 
 /// The answer's three values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,6 +274,33 @@ impl Missing {
     /// Adds a side.
     pub fn add(&mut self, side: Side) {
         self.0 |= side.bit();
+    }
+
+    fn add_unless(&mut self, allows: bool, side: Side) {
+        if !allows {
+            self.add(side);
+        }
+    }
+
+    fn none_or<T>(self, granted: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(granted) } else { Err(self) }
+    }
+
+    /// The layer of the first side, in the order of evaluation.
+    fn first_layer(self) -> PolicyLayer {
+        const ORDER: [(Side, PolicyLayer); 9] = [
+            (Side::Rcp, PolicyLayer::Rcp),
+            (Side::Scp, PolicyLayer::Scp),
+            (Side::Resource, PolicyLayer::Resource),
+            (Side::Trust, PolicyLayer::Trust),
+            (Side::Key, PolicyLayer::Key),
+            (Side::CallerIdentity, PolicyLayer::Identity),
+            (Side::Boundary, PolicyLayer::Boundary),
+            (Side::Session, PolicyLayer::Session),
+            (Side::Endpoint, PolicyLayer::Endpoint),
+        ];
+        let first = ORDER.iter().find(|(side, _)| self.has(*side));
+        first.map_or(PolicyLayer::Identity, |(_, layer)| *layer)
     }
 
     /// Whether a side lacks a grant.

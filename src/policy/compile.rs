@@ -1,26 +1,162 @@
 //! Documents become compiled policies.
 
-use crate::policy::document::Document;
-use crate::policy::finding::PolicyFinding;
-use crate::policy::statement::{CompiledPolicy, Source};
+use crate::iam::Arn;
+use crate::policy::condition::CompiledCondition;
+use crate::policy::document::{
+    Document, EntryKind, ListElement, PrincipalElement, Statement, Text, Version,
+};
+use crate::policy::finding::{PolicyFinding, Severity};
+use crate::policy::index::StatementIndex;
+use crate::policy::json::Lines;
+use crate::policy::pattern::{ActionPattern, ArnPattern, PatternError};
+use crate::policy::principal::{PrincipalKind, last_part};
+use crate::policy::statement::{
+    Actions, CompiledPolicy, CompiledStatement, PrincipalPattern, Principals, Resources, Source,
+};
 
-/// Compiles a checked document. `text` is the file that the document's offsets point into, for
-/// lines and columns.
+/// Compiles a checked document. `lines` are those of the file that its offsets point into.
 ///
 /// # Errors
-/// What `check` could not see; each with its place.
+/// What `check` could not see: values that are not of their operator's type, patterns that can't
+/// be read; each with its place.
 pub fn compile(
     document: &Document,
     name: &str,
     source: Source,
-    text: &str,
+    lines: &Lines<'_>,
 ) -> Result<CompiledPolicy, Vec<PolicyFinding>> {
-    let _ = text;
+    let mut findings = Vec::new();
+    let mut statements = Vec::with_capacity(document.statements.len());
+    for (index, statement) in (0..).zip(&document.statements) {
+        match compile_statement(statement, index, document.version, lines) {
+            Ok(compiled) => statements.push(compiled),
+            Err(found) => findings.extend(found),
+        }
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
     Ok(CompiledPolicy {
         name: name.into(),
         source,
         policy_type: document.policy_type,
-        statements: Box::default(),
-        index: None,
+        index: StatementIndex::build(&statements),
+        statements: statements.into(),
     })
+}
+
+fn compile_statement(
+    statement: &Statement,
+    index: u32,
+    version: Version,
+    lines: &Lines<'_>,
+) -> Result<CompiledStatement, Vec<PolicyFinding>> {
+    let mut findings = Vec::new();
+    let actions = gathered(&statement.action, ActionPattern::parse, &mut findings);
+    let variables = version == Version::V2012;
+    let resources = statement.resource.as_ref().map(|element| Resources {
+        negated: element.negated,
+        patterns: gathered(element, |text| ArnPattern::parse(text, variables), &mut findings)
+            .into(),
+    });
+    let mut conditions = Vec::with_capacity(statement.conditions.len());
+    for condition in &statement.conditions {
+        match CompiledCondition::compile(condition, version) {
+            Ok(compiled) => conditions.push(compiled),
+            Err(found) => findings.extend(found),
+        }
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let (line, column) = place(lines, statement.offset);
+    Ok(CompiledStatement {
+        sid: statement.sid.as_ref().map(|sid| sid.text.clone()).unwrap_or_default(),
+        index,
+        line,
+        column,
+        effect: statement.effect,
+        principals: statement.principal.as_ref().map(compile_principals),
+        actions: Actions::new(statement.action.negated, actions),
+        resources,
+        conditions: conditions.into(),
+    })
+}
+
+/// The patterns of an element; what can't be read is a finding.
+fn gathered<T>(
+    element: &ListElement,
+    parse: impl Fn(&str) -> Result<T, PatternError>,
+    findings: &mut Vec<PolicyFinding>,
+) -> Vec<T> {
+    let mut patterns = Vec::with_capacity(element.values.len());
+    for value in &element.values {
+        match parse(&value.text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => findings.push(PolicyFinding {
+                severity: Severity::Error,
+                offset: value.offset,
+                len: value.len,
+                message: format!("`{}`: {error}", value.text),
+                hint: None,
+            }),
+        }
+    }
+    patterns
+}
+
+fn compile_principals(element: &PrincipalElement) -> Principals {
+    let entries = element.entries.iter().map(|entry| compile_principal(entry.kind, &entry.value));
+    Principals::new(element.negated, entries.collect())
+}
+
+/// What a listed principal means; `check` has refused what means nothing.
+fn compile_principal(kind: EntryKind, value: &Text) -> PrincipalPattern {
+    let text: &str = &value.text;
+    match kind {
+        EntryKind::Everyone => PrincipalPattern::Everyone,
+        EntryKind::Aws if text == "*" => PrincipalPattern::Everyone,
+        EntryKind::Aws => compile_aws(text),
+        EntryKind::CanonicalUser => PrincipalPattern::Foreign(text.into()),
+        EntryKind::Federated => PrincipalPattern::Federated(text.into()),
+        EntryKind::Service => PrincipalPattern::Service(text.into()),
+    }
+}
+
+fn compile_aws(text: &str) -> PrincipalPattern {
+    let Some(arn) = Arn::parse(text) else {
+        return if is_unique_id(text) {
+            PrincipalPattern::Foreign(text.into())
+        } else {
+            PrincipalPattern::Account(text.into())
+        };
+    };
+    match PrincipalKind::of(text) {
+        Some(PrincipalKind::Root) => PrincipalPattern::Account(arn.account().into()),
+        Some(PrincipalKind::User) => PrincipalPattern::User(text.into()),
+        Some(PrincipalKind::AssumedRole | PrincipalKind::FederatedUser) => {
+            PrincipalPattern::Session(text.into())
+        }
+        Some(PrincipalKind::Role) => PrincipalPattern::Role {
+            partition: arn.partition().into(),
+            account: arn.account().into(),
+            name: last_part(arn.resource()).into(),
+        },
+        Some(PrincipalKind::WebIdentity) => PrincipalPattern::Federated(text.into()),
+        Some(PrincipalKind::Anonymous | PrincipalKind::Service) | None => {
+            PrincipalPattern::Foreign(text.into())
+        }
+    }
+}
+
+/// What remains in a saved policy of a deleted principal (facts: iam.md section 2).
+pub(crate) fn is_unique_id(text: &str) -> bool {
+    ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix)) && text.len() > 16
+}
+
+/// Line and column of a byte, from 1.
+fn place(lines: &Lines<'_>, offset: usize) -> (u32, u32) {
+    let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let (line, column) = lines.place(offset);
+    (narrow(line), narrow(column))
 }

@@ -27,13 +27,14 @@ mod question;
 pub mod request_context;
 pub mod scenario;
 pub mod set;
+mod shape;
 mod statement;
 
-pub use combine::{Missing, Outcome, PolicyLayer, Side};
+pub use combine::{Missing, Outcome, PolicyLayer, ResourceSide, Side};
 pub use compile::compile;
 pub use context::{ConditionKey, Context, KeyName, Value, Values};
 pub use document::{Document, PolicyType};
-pub use evaluate::{PolicyAnswer, StatementRef, Statements, evaluate};
+pub use evaluate::{PolicyAnswer, STATEMENTS_MAX, StatementRef, Statements, evaluate};
 pub use finding::{PolicyFinding, Severity};
 pub use principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
 pub use question::{IdentitySide, KeyGate, Level, Policies, Question, Resource};

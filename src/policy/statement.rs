@@ -6,7 +6,7 @@ use crate::iam::Action;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::context::Context;
 use crate::policy::document::{Negated, PolicyType};
-use crate::policy::index::StatementIndex;
+use crate::policy::index::{StatementIndex, entry_key, principal_look_ups};
 use crate::policy::pattern::{ActionPattern, ArnPattern};
 use crate::policy::principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
 use crate::policy::question::Resource;
@@ -79,7 +79,10 @@ pub struct CompiledStatement {
 #[derive(Debug)]
 pub(crate) struct Principals {
     pub(crate) negated: Negated,
+    // INVARIANT: if there are keys, the first entries have them, in their order.
     pub(crate) entries: Box<[PrincipalPattern]>,
+    // Rising; of a long list only.
+    keys: Box<[u64]>,
 }
 
 /// One listed principal.
@@ -107,7 +110,10 @@ pub(crate) enum PrincipalPattern {
 #[derive(Debug)]
 pub(crate) struct Actions {
     pub(crate) negated: Negated,
+    // INVARIANT: sorted as `Actions::new` does.
     pub(crate) patterns: Box<[ActionPattern]>,
+    // How many of the first patterns have no wildcard.
+    exact: usize,
 }
 
 /// `Resource` or `NotResource`.
@@ -118,6 +124,20 @@ pub(crate) struct Resources {
 }
 
 impl Principals {
+    /// `Principal` or `NotPrincipal` with its entries in any order.
+    pub(crate) fn new(negated: Negated, entries: Vec<PrincipalPattern>) -> Self {
+        if entries.len() <= SEARCHED_FROM {
+            return Self { negated, entries: entries.into(), keys: Box::default() };
+        }
+        // What has no key comes last.
+        let order =
+            |entry: &PrincipalPattern| entry_key(entry).map_or((true, 0), |key| (false, key));
+        let mut entries = entries;
+        entries.sort_by_cached_key(order);
+        let keys = entries.iter().map_while(entry_key).collect();
+        Self { negated, entries: entries.into(), keys }
+    }
+
     /// Whether this means a principal, and how. `NotPrincipal` means everybody not listed; with
     /// Deny it means a principal that has a boundary in any case (facts: iam.md section 2).
     pub(crate) fn matches(
@@ -126,12 +146,28 @@ impl Principals {
         effect: Effect,
         has_boundary: bool,
     ) -> Option<PrincipalMatch> {
-        let listed = self.entries.iter().filter_map(|entry| entry.matches(principal)).max();
         match self.negated {
-            Negated::No => listed,
+            Negated::No => self.listed(principal),
             Negated::Yes if effect == Effect::Deny && has_boundary => Some(PrincipalMatch::Direct),
-            Negated::Yes => listed.is_none().then_some(PrincipalMatch::Direct),
+            Negated::Yes => self.listed(principal).is_none().then_some(PrincipalMatch::Direct),
         }
+    }
+
+    /// The strongest match of an entry: of a long list, by binary search.
+    fn listed(&self, principal: &Principal<'_>) -> Option<PrincipalMatch> {
+        let (keyed, others) = self.entries.split_at_checked(self.keys.len()).unwrap_or_default();
+        let mut strongest = others.iter().filter_map(|entry| entry.matches(principal)).max();
+        if keyed.is_empty() {
+            return strongest;
+        }
+        principal_look_ups(principal, &mut |wanted| {
+            let start = self.keys.partition_point(|key| *key < wanted);
+            let same = self.keys.iter().zip(keyed).skip(start);
+            for (_, entry) in same.take_while(|(key, _)| **key == wanted) {
+                strongest = strongest.max(entry.matches(principal));
+            }
+        });
+        strongest
     }
 }
 
@@ -184,12 +220,58 @@ fn is_session_of_user(principal: &Principal<'_>, user: &str) -> bool {
 }
 
 impl Actions {
-    /// Whether this means an action.
+    /// `Action` or `NotAction` with its patterns in any order.
+    pub(crate) fn new(negated: Negated, patterns: Vec<ActionPattern>) -> Self {
+        let mut patterns = patterns;
+        patterns.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        patterns.dedup();
+        let is_exact = |pattern: &&ActionPattern| matches!(pattern, ActionPattern::Exact(_));
+        let exact = patterns.iter().take_while(is_exact).count();
+        Self { negated, patterns: patterns.into(), exact }
+    }
+
+    /// Whether this means an action: a binary search among names, then the service's patterns.
     pub(crate) fn matches(&self, action: &Action) -> bool {
-        let listed = self.patterns.iter().any(|pattern| pattern.matches(action));
+        let (exact, like) = self.patterns.split_at_checked(self.exact).unwrap_or_default();
+        let listed = Self::names(exact, action) || Self::covers(like, action);
         listed != (self.negated == Negated::Yes)
     }
+
+    fn names(exact: &[ActionPattern], action: &Action) -> bool {
+        if exact.len() <= SEARCHED_FROM {
+            return exact.iter().any(|pattern| pattern.matches(action));
+        }
+        let wanted = (0, action.lower());
+        exact.binary_search_by(|pattern| pattern.sort_key().cmp(&wanted)).is_ok()
+    }
+
+    fn covers(like: &[ActionPattern], action: &Action) -> bool {
+        if like.len() <= SEARCHED_FROM {
+            return like.iter().any(|pattern| pattern.matches(action));
+        }
+        let wanted = (1, action.service());
+        let start = like.partition_point(|pattern| pattern.sort_key() < wanted);
+        let of_service = like.get(start..).unwrap_or_default().iter();
+        of_service
+            .take_while(|pattern| pattern.sort_key() == wanted)
+            .any(|pattern| pattern.matches(action))
+            || like.last().is_some_and(|last| *last == ActionPattern::Any)
+    }
 }
+
+impl ActionPattern {
+    /// Names first, then patterns by service, then `*`.
+    fn sort_key(&self) -> (u8, &str) {
+        match self {
+            Self::Exact(text) => (0, text),
+            Self::Like { service, .. } => (1, service),
+            Self::Any => (2, ""),
+        }
+    }
+}
+
+/// With more patterns than this, searching costs less than trying each.
+const SEARCHED_FROM: usize = 6;
 
 impl Resources {
     /// Whether this means a resource.
