@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::finding::{Finding, Findings, Span, meant};
 use crate::policy::directory::percent;
-use crate::policy::document::{Document, PolicyType, check};
+use crate::policy::document::{PolicyType, check};
 use crate::policy::finding::{PolicyFinding, Severity};
 use crate::policy::json::{Json, Lines, Member, Node, parse};
 use crate::policy::set::Tag;
@@ -226,8 +226,7 @@ impl<'t> File<'t> {
         let Json::Text(encoded) = &node.value else {
             return self.compiled(node, None, name, policy_type);
         };
-        let decoded = percent::decoded(encoded);
-        let Some(decoded) = decoded else {
+        let Some(decoded) = percent::decoded(encoded) else {
             self.error(node, "the document is no percent-encoded text");
             return None;
         };
@@ -249,45 +248,35 @@ impl<'t> File<'t> {
         policy_type: PolicyType,
     ) -> Option<Arc<CompiledPolicy>> {
         let checked = check(document, policy_type);
-        for finding in &checked.findings {
-            match within {
-                None => self.push(finding),
-                Some(node) => self.push_at(node, finding),
-            }
-        }
-        let document = checked.document?;
-        // Places are those of the whole file, and its lines are known here already.
-        match crate::policy::compile(&document, name, self.source.clone(), "") {
+        self.push_all(&checked.findings, within);
+        let source = self.source.clone();
+        match crate::policy::compile(&checked.document?, name, source, &self.lines) {
             Ok(mut policy) => {
-                self.place_statements(&mut policy, &document, within);
+                if let Some(node) = within {
+                    self.place_statements(&mut policy, node);
+                }
                 Some(Arc::new(policy))
             }
             Err(findings) => {
-                for finding in &findings {
-                    match within {
-                        None => self.push(finding),
-                        Some(node) => self.push_at(node, finding),
-                    }
-                }
+                self.push_all(&findings, within);
                 None
             }
         }
     }
 
-    fn place_statements(
-        &self,
-        policy: &mut CompiledPolicy,
-        document: &Document,
-        within: Option<&Node>,
-    ) {
+    fn place_statements(&self, policy: &mut CompiledPolicy, node: &Node) {
+        let (line, column) = self.lines.place(node.offset);
         for statement in &mut policy.statements {
-            let own = usize::try_from(statement.index).ok();
-            let own = own.and_then(|index| document.statements.get(index));
-            let offset = within.map(|node| node.offset).or(own.map(|own| own.offset));
-            if let Some(offset) = offset {
-                let (line, column) = self.lines.place(offset);
-                statement.line = u32::try_from(line).unwrap_or(u32::MAX);
-                statement.column = u32::try_from(column).unwrap_or(u32::MAX);
+            statement.line = u32::try_from(line).unwrap_or(u32::MAX);
+            statement.column = u32::try_from(column).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn push_all(&mut self, findings: &[PolicyFinding], within: Option<&Node>) {
+        for finding in findings {
+            match within {
+                None => self.push(finding),
+                Some(node) => self.push_at(node, finding),
             }
         }
     }

@@ -182,7 +182,7 @@ fn policies_that_are_not_in_the_file_are_errors_of_whom_they_are_attached_to() {
     check_details(
         &user(r#","PermissionsBoundary":{"PermissionsBoundaryArn":"arn:aws:iam::aws:policy/X"}"#),
         &expect(
-            "2:114",
+            "2:111",
             "the permissions boundary `arn:aws:iam::aws:policy/X` of \
             `arn:aws:iam::111111111111:user/ana` is not in `Policies`",
         ),
@@ -245,7 +245,7 @@ fn what_is_wrong_in_a_document_has_its_place_in_the_file() {
             "\n,\"UserPolicyList\":[{{\"PolicyName\":\"p\",\"PolicyDocument\":\"{encoded}\"}}]"
         ))),
     )]);
-    assert!(found[0].starts_with(&format!("error {DETAILS}:3:54: ")), "{found:?}");
+    assert!(found[0].starts_with(&format!("error {DETAILS}:3:55: ")), "{found:?}");
     check_details(
         &user(r#","UserPolicyList":[{"PolicyName":"p","PolicyDocument":"%"}]"#),
         "error <file>:2:119: the document is no percent-encoded text",
