@@ -26,6 +26,7 @@ mod question;
 pub mod request_context;
 pub mod scenario;
 pub mod set;
+mod shape;
 mod statement;
 
 pub use combine::{Missing, Outcome, PolicyLayer, ResourceSide, Side};
