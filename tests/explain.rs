@@ -102,7 +102,17 @@ fn a_stranger_is_told_which_setting_shuts_it_out() {
     let place = Place::new();
     let (code, text) = place.text(&place.user(STRANGER), ORDER);
     assert_eq!(code, Some(1));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    route      GET /v1/accounts/{account}/orders/{*order} to upstream orders
+    token      good, from https://iam.example.com/identity
+    identity   arn:aws:iam::222222222222:user/IBMid-550009FB7N (user, account 222222222222)
+    question   orders:GetOrder on arn:aws:orders::59bcbfa6ea2f006b4ed7094c1a08dcdd:order/1 of account 59bcbfa6ea2f006b4ed7094c1a08dcdd
+    perimeter  deny (account_not_allowed)
+               settings.yaml:4:3: mode limited for user of account 59bcbfa6ea2f006b4ed7094c1a08dcdd; also admitted: f71446b6474d45bf81196da45de13940
+    candidate  deny (account_not_allowed), not enforced
+               settings.yaml:4:3: mode limited for user of account 59bcbfa6ea2f006b4ed7094c1a08dcdd; also admitted: nobody
+    result     403 external_account_denied
+    "#);
 }
 
 #[test]
@@ -110,7 +120,17 @@ fn who_is_admitted_is_told_why_and_what_is_proposed() {
     let place = Place::new();
     let (code, text) = place.text(&place.user(FRIEND), ORDER);
     assert_eq!(code, Some(0));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    route      GET /v1/accounts/{account}/orders/{*order} to upstream orders
+    token      good, from https://iam.example.com/identity
+    identity   arn:aws:iam::f71446b6474d45bf81196da45de13940:user/IBMid-550009FB7N (user, account f71446b6474d45bf81196da45de13940)
+    question   orders:GetOrder on arn:aws:orders::59bcbfa6ea2f006b4ed7094c1a08dcdd:order/1 of account 59bcbfa6ea2f006b4ed7094c1a08dcdd
+    perimeter  permit (account_allowlisted)
+               settings.yaml:4:3: mode limited for user of account 59bcbfa6ea2f006b4ed7094c1a08dcdd; also admitted: f71446b6474d45bf81196da45de13940
+    candidate  deny (account_not_allowed), not enforced
+               settings.yaml:4:3: mode limited for user of account 59bcbfa6ea2f006b4ed7094c1a08dcdd; also admitted: nobody
+    result     forwarded
+    "#);
     let (code, text) = place.text(&place.user(OWNER), ORDER);
     assert_eq!(code, Some(0));
     assert!(text.contains("perimeter  not asked: the caller is of the owner's own account"));

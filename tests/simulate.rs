@@ -134,7 +134,12 @@ fn text_is_a_sentence_a_scenario() {
     ];
     let output = simulate(&["--format", "text", "-"], lines.join("\n").as_bytes());
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"");
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r#"
+    a: allow (identity): p, statement 0 `S`
+    2: explicit deny (identity): p, statement 0 `S`
+    c: implicit deny (identity): no caller identity policy
+    �[2J: error: `request` is missing
+    "#);
 }
 
 #[test]

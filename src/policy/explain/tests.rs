@@ -342,7 +342,32 @@ fn what_lacks_is_said_in_words() {
         lacks(USER, KEY, &json!({})),
         lacks(FEDERATED, QUEUE, &away),
     ];
-    insta::assert_snapshot!(said.join("\n\n"), @"");
+    insta::assert_snapshot!(said.join("\n\n"), @r#"
+    account 111111111111 must allow sqs:SendMessage on arn:aws:sqs:eu:111111111111:q to arn:aws:iam::111111111111:user/a; no identity policy of user/a does
+
+    account 222222222222 must allow sqs:SendMessage on arn:aws:sqs:eu:111111111111:q to arn:aws:iam::222222222222:user/a; no identity policy of user/a does
+    the resource policy of arn:aws:sqs:eu:111111111111:q does not allow sqs:SendMessage to arn:aws:iam::222222222222:user/a
+
+    account 111111111111 must allow sqs:SendMessage on arn:aws:sqs:eu:111111111111:q to arn:aws:iam::222222222222:user/a; arn:aws:sqs:eu:111111111111:q has no resource policy
+
+    SCP level l (policy g) has no Allow for sqs:SendMessage on arn:aws:sqs:eu:111111111111:q
+    RCP level root (no policies) has no Allow for sqs:SendMessage on arn:aws:sqs:eu:111111111111:q
+    the permissions boundary of assumed-role/r/s (policy b) does not allow sqs:SendMessage on arn:aws:sqs:eu:111111111111:q
+    the session policy of assumed-role/r/s (no policies) does not allow sqs:SendMessage on arn:aws:sqs:eu:111111111111:q
+    the endpoint policy has no Allow for sqs:SendMessage on arn:aws:sqs:eu:111111111111:q
+
+    the trust policy of role/t does not name arn:aws:iam::111111111111:user/a for sts:AssumeRole
+
+    no trust policy of role/t is known
+
+    the key policy of arn:aws:kms:eu:111111111111:key/k does not let account 222222222222 use the key for kms:Decrypt
+
+    the key policy of arn:aws:kms:eu:111111111111:key/k neither lets arn:aws:iam::111111111111:user/a do kms:Decrypt nor leaves it to the account
+
+    no key policy of arn:aws:kms:eu:111111111111:key/k is known, and nothing else lets it be used
+
+    federated-user/a has no session policy, without which a federated user may do nothing
+    "#);
 }
 
 /// Every step: what was asked, what it means, and each statement's fate.
@@ -372,7 +397,16 @@ fn each_statement_is_told_with_what_kept_it_from_matching() {
         "resource": { "arn": QUEUE.1 }, "context": { "aws:SourceIp": "192.0.2.1" } });
     let policies = json!({ "identity": list("i", &document(&statements)),
         "resource": to("Allow", aws(OTHER)) });
-    insta::assert_snapshot!(told(&request, &policies), @"");
+    insta::assert_snapshot!(told(&request, &policies), @r#"
+    resource policy of arn:aws:sqs:eu:111111111111:q: does not let the caller in by itself
+    - resource#0 Unmatched(Principal)
+    identity policies of user/a: allows it
+    - i#0 Unmatched(Action)
+    - i#1 Unmatched(Resource)
+    - i#2 Unmatched(Condition { operator: "Bool", key: "aws:securetransport", wanted: "`true`", had: "the request has no value for it" })
+    - i#3 Unmatched(Condition { operator: "IpAddress", key: "aws:sourceip", wanted: "`10.0.0.0/8`", had: "the request has `192.0.2.1`" })
+    - i#4 Matched(Direct)
+    "#);
 }
 
 #[test]
