@@ -288,8 +288,7 @@ impl<'a> Case<'a> {
         let AuthzRequest { action, key_action, owner, .. } = *request;
         let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
         let organization = set.organization.as_deref();
-        let known =
-            Known { caller: applicable.caller, resource: applicable.resource, organization };
+        let known = Known::of(&applicable, organization);
         let context = RequestContext::new(identity, principal, request, known, self.now);
         let names = LevelNames {
             scp: level_names(organization, identity.account),
