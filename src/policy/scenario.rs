@@ -62,7 +62,7 @@ pub fn answer(line: &str) -> ScenarioResult {
         },
         Err(finding) => ScenarioResult {
             id: json::id_of_invalid(line),
-            answer: Err(ScenarioError::of_findings("", line, [&finding])),
+            answer: Err(ScenarioError::of_invalid(line, &finding)),
         },
     }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::ScenarioError;
 use crate::policy::finding::{PolicyFinding, Severity};
-use crate::policy::json::{Json, Node, place};
+use crate::policy::json::{Json, Lines, Node};
 
 impl ScenarioError {
     /// One problem.
@@ -13,28 +13,31 @@ impl ScenarioError {
         Self { problems: vec![problem.into()] }
     }
 
-    /// What was found to be an error in a document, or in the scenario itself if `document` is
-    /// empty.
-    pub(super) fn of_findings<'f>(
+    /// What was found to be an error in a document.
+    pub(super) fn of_findings(
         document: &str,
-        text: &str,
-        findings: impl IntoIterator<Item = &'f PolicyFinding>,
+        lines: &Lines<'_>,
+        findings: &[PolicyFinding],
     ) -> Self {
-        let problem = |finding: &PolicyFinding| {
-            let (line, column) = place(text, finding.offset);
-            let place = match (document.is_empty(), line) {
-                (true, 1) => format!("column {column}"),
-                (true, _) => format!("line {line}, column {column}"),
-                (false, 1) => format!("{document}, column {column}"),
-                (false, _) => format!("{document}, line {line}, column {column}"),
-            };
-            match &finding.hint {
-                None => format!("{place}: {}", finding.message),
-                Some(hint) => format!("{place}: {}; hint: {hint}", finding.message),
-            }
-        };
-        let errors = findings.into_iter().filter(|finding| finding.severity == Severity::Error);
-        Self { problems: errors.map(problem).collect() }
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let in_words = |it: &PolicyFinding| problem(&format!("{document}, "), lines, it);
+        Self { problems: errors.map(in_words).collect() }
+    }
+
+    /// Why a text is no JSON.
+    pub(super) fn of_invalid(text: &str, finding: &PolicyFinding) -> Self {
+        Self::new(problem("", &Lines::new(text), finding))
+    }
+}
+
+fn problem(document: &str, lines: &Lines<'_>, finding: &PolicyFinding) -> String {
+    let place = match lines.place(finding.offset) {
+        (1, column) => format!("column {column}"),
+        (line, column) => format!("line {line}, column {column}"),
+    };
+    match &finding.hint {
+        None => format!("{document}{place}: {}", finding.message),
+        Some(hint) => format!("{document}{place}: {}; hint: {hint}", finding.message),
     }
 }
 

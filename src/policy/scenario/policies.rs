@@ -9,7 +9,7 @@ use crate::policy::compile::compile;
 use crate::policy::document::{self, PolicyType};
 use crate::policy::explain::LevelNames;
 use crate::policy::finding::Severity;
-use crate::policy::json::{Json, Node, parse};
+use crate::policy::json::{Json, Lines, Node, parse};
 use crate::policy::question::{IdentitySide, KeyGate, Level, Policies};
 use crate::policy::statement::{CompiledPolicy, Source};
 
@@ -69,7 +69,7 @@ impl ScenarioPolicies {
         resource_type: PolicyType,
     ) -> Result<Self, ScenarioError> {
         only(node, "policies", &MEMBERS)?;
-        let mut reader = Reader { line, file: "".into(), problems: Vec::new() };
+        let mut reader = Reader { lines: Lines::new(line), file: "".into(), problems: Vec::new() };
         let policies = Self {
             identity: reader.documents(node, PolicyType::Identity).unwrap_or_default(),
             resource: member(node, "resource").and_then(|node| {
@@ -123,7 +123,7 @@ impl ScenarioKey {
 }
 
 fn parsed(text: &str) -> Result<Node, ScenarioError> {
-    parse(text).map_err(|finding| ScenarioError::of_findings("", text, [&finding]))
+    parse(text).map_err(|finding| ScenarioError::of_invalid(text, &finding))
 }
 
 /// What a resource policy is, by its own looks.
@@ -140,7 +140,7 @@ fn guessed_type(resource: &Node) -> PolicyType {
 
 /// Reads documents and gathers what is wrong with all of them.
 struct Reader<'l> {
-    line: &'l str,
+    lines: Lines<'l>,
     file: Arc<str>,
     problems: Vec<String>,
 }
@@ -210,14 +210,14 @@ impl Reader<'_> {
         let is_refused = checked.findings.iter().any(|it| it.severity == Severity::Error);
         let source = Source { file: Arc::clone(&self.file) };
         let compiled = match checked.document {
-            Some(document) if !is_refused => compile(&document, name, source, self.line),
+            Some(document) if !is_refused => compile(&document, name, source, &self.lines),
             Some(_) | None => Err(checked.findings),
         };
         match compiled {
             Ok(policy) => Some(policy),
             Err(findings) => {
                 let before = self.problems.len();
-                let error = ScenarioError::of_findings(&of, self.line, &findings);
+                let error = ScenarioError::of_findings(&of, &self.lines, &findings);
                 self.problems.extend(error.problems);
                 if self.problems.len() == before {
                     self.problems.push(format!("{of} is invalid"));

@@ -57,8 +57,7 @@ impl ScenarioRequest {
     /// # Errors
     /// It is no JSON, or a member is missing, unknown or not what it should be.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let node =
-            parse(text).map_err(|finding| ScenarioError::of_findings("", text, [&finding]))?;
+        let node = parse(text).map_err(|finding| ScenarioError::of_invalid(text, &finding))?;
         Self::read(&node)
     }
 
