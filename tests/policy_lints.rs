@@ -1,0 +1,68 @@
+//! Goal: each doubtful policy is told at its place, and its good twin is not.
+//!
+//! Method: `tests/cases/lints/*.case` hold documents and exactly what is found in them. A case is
+//! `=== why`, the policy type and the own account on a line, the document, `---`, and the findings.
+//! A case of type `set` has a set of policies, as `support/policy_set.rs` reads it.
+
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crossgate::policy::lint::{self, Home};
+use crossgate::policy::{PolicyType, document, json};
+
+#[path = "support/policy_set.rs"]
+mod policy_set;
+
+#[test]
+fn every_case_has_exactly_its_findings() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/lints");
+    let (mut run, mut wrong) = (0, String::new());
+    let mut files: Vec<_> = fs::read_dir(cases).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for case in text.split("=== ").skip(1) {
+            let (why, rest) = case.split_once('\n').unwrap();
+            let (kind, rest) = rest.split_once('\n').unwrap();
+            let (document, expect) = rest.split_once("---\n").unwrap();
+            let got = findings(kind, document);
+            run += 1;
+            if got.trim() != expect.trim() {
+                let file = file.file_name().unwrap().display();
+                write!(wrong, "@@ {file}: {why}\n{got}").unwrap();
+            }
+        }
+    }
+    assert!(60 <= run, "only {run} cases");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The findings of a document or set, one a line.
+fn findings(kind: &str, text: &str) -> String {
+    let (kind, own) = kind.split_once(' ').unwrap_or((kind, ""));
+    if kind == "set" {
+        return set_findings(text);
+    }
+    let policy_type = PolicyType::ALL.into_iter().find(|it| it.as_str() == kind).unwrap();
+    let home = Home { account: Some(own).filter(|it| !it.is_empty()), organization: None };
+    let checked = document::check(&json::parse(text).unwrap(), policy_type);
+    let document = checked.document.unwrap_or_else(|| panic!("{:?}\n{text}", checked.findings));
+    let mut out = String::new();
+    for finding in lint::document(&document, home) {
+        let (line, column) = policy_set::place(text, finding.offset);
+        writeln!(out, "{line}:{column}: {finding}").unwrap();
+    }
+    out
+}
+
+fn set_findings(text: &str) -> String {
+    let mut out = String::new();
+    for finding in lint::set(&policy_set::read(text)) {
+        let (line, column) = (finding.line, finding.column);
+        writeln!(out, "{line}:{column}: {finding}").unwrap();
+    }
+    out
+}
