@@ -13,11 +13,13 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use crossgate::clock::{SystemClock, UnixMillis};
 use crossgate::event::EventsConfig;
 use crossgate::event::log::{EventAppender, EventLog};
-use crossgate::forward::ClientAddress;
-use crossgate::iam::AccountId;
+use crossgate::forward::{ClientAddress, Protocol};
+use crossgate::iam::{AccountId, RequestOrigin, Transport};
 use crossgate::perimeter::{AccountSetting, SettingsIndex};
 use crossgate::proxy::{Circumstances, Gate};
-use crossgate::route::{self, EdgeRules, QuestionSpec, RouteSpec, RouteTable, Upstream};
+use crossgate::route::{
+    self, EdgeRules, QuestionBuffer, QuestionSpec, RouteSpec, RouteTable, Upstream,
+};
 use crossgate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
 use crossgate::telemetry;
 use crossgate::token::{
@@ -46,7 +48,8 @@ fn authorize(bencher: Bencher<'_, '_>, mode: Mode) {
         let now = SystemClock.now();
         let started = SystemClock.tick();
         let decision = gate.decision_id(now);
-        let circumstances = Circumstances { decision, peer: &peer, now, started };
+        let protocol = Protocol::Http;
+        let circumstances = Circumstances { decision, peer: &peer, protocol, now, started };
         assert!(gate.authorize(black_box(&head), &circumstances).is_ok());
     });
     drop(gate);
@@ -55,17 +58,26 @@ fn authorize(bencher: Bencher<'_, '_>, mode: Mode) {
 
 #[divan::bench_group]
 mod route_step {
-    use super::{Bencher, Method, PATH, black_box, route, table};
+    use super::{
+        Bencher, Method, PATH, QuestionBuffer, Request, RequestOrigin, Transport, black_box, route,
+        table,
+    };
 
     #[divan::bench]
     fn whole(bencher: Bencher<'_, '_>) {
         let table = table();
-        let mut buffer = String::new();
-        let headers = http::HeaderMap::new();
+        let mut buffer = QuestionBuffer::default();
+        let head = Request::get(PATH).body(()).unwrap().into_parts().0;
+        let origin = RequestOrigin {
+            source_ip: [192, 0, 2, 10].into(),
+            transport: Transport::Plain,
+            user_agent: None,
+            referer: None,
+        };
         bencher.bench_local(|| {
             let path = route::decode(black_box(PATH)).unwrap();
             let matched = table.find(&Method::GET, &path).unwrap();
-            let request = matched.ask(&headers, [192, 0, 2, 10].into(), &mut buffer).unwrap();
+            let request = matched.ask(&head, origin, &mut buffer).unwrap();
             black_box(request.resource.len())
         });
     }
@@ -153,6 +165,7 @@ fn table() -> RouteTable {
             resource: "arn:aws:orders::{account}:order/{order}".into(),
             owner: "{account}".into(),
             key_action: None,
+            context: Vec::new(),
         }),
         upstream: Arc::clone(&upstream),
     };

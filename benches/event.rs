@@ -12,9 +12,9 @@ use crossgate::event::frame::{self, Record};
 use crossgate::event::log::{Appended, EventAppender, EventLog};
 use crossgate::event::query::Query;
 use crossgate::event::wire::Renderer;
-use crossgate::event::{EvalEvent, EventIds, EventsConfig};
+use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
-use crossgate::verdict::{Decision, Layer, Mode, Reason, Verdict};
+use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use divan::{AllocProfiler, Bencher, black_box};
 
 #[global_allocator]
@@ -39,6 +39,7 @@ fn identity() -> Identity {
         session_tags: BTreeMap::new(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
     }
@@ -51,7 +52,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds) -> EvalEvent<'a> {
         decision_id: id,
         time: UnixMillis(1_760_105_007_410),
         correlation_id: "4bf92f3577b34da6a3ce929d0e0e4736",
-        layer: Layer::Perimeter,
+        by: DecidedBy::Perimeter,
         verdict: Verdict {
             decision: Decision::Deny,
             reason: Reason::AccountNotAllowed,

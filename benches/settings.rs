@@ -51,6 +51,7 @@ fn caller(of: AccountId) -> Identity {
         session_tags: std::collections::BTreeMap::default(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
     }

@@ -162,7 +162,7 @@ impl Drop for OpenConnection {
 #[derive(Debug)]
 pub struct DecisionMetrics {
     duration: Histogram,
-    // By mode, decision and standing, in the order of their `index`.
+    // By layer, mode, decision and standing, in this order.
     decisions: Vec<Counter>,
 }
 
@@ -170,18 +170,24 @@ impl DecisionMetrics {
     /// Registers the metrics.
     pub fn new() -> Self {
         let mut decisions = Vec::new();
-        for mode in Mode::ALL {
-            for decision in [Decision::Permit, Decision::Deny] {
-                for standing in [Standing::Enforced, Standing::Candidate] {
-                    decisions.push(decision_counter(mode, decision, standing));
+        for layer in [Layer::Perimeter, Layer::Policy] {
+            for mode in Mode::ALL {
+                for decision in [Decision::Permit, Decision::Deny] {
+                    for standing in [Standing::Enforced, Standing::Candidate] {
+                        decisions.push(decision_counter(layer, mode, decision, standing));
+                    }
                 }
             }
         }
         Self { duration: histogram!("crossgate_decision_duration_seconds"), decisions }
     }
 
-    /// Counts one verdict.
-    pub fn decided(&self, verdict: Verdict, standing: Standing) {
+    /// Counts one verdict of a layer.
+    pub fn decided(&self, layer: Layer, verdict: Verdict, standing: Standing) {
+        let layer = match layer {
+            Layer::Perimeter => 0,
+            Layer::Policy => 12,
+        };
         let mode = match verdict.mode {
             Mode::Unrestricted => 0,
             Mode::ReportOnly => 4,
@@ -195,7 +201,7 @@ impl DecisionMetrics {
             Standing::Enforced => 0,
             Standing::Candidate => 1,
         };
-        if let Some(counter) = self.decisions.get(mode + decision + standing) {
+        if let Some(counter) = self.decisions.get(layer + mode + decision + standing) {
             counter.increment(1);
         }
     }
@@ -212,7 +218,7 @@ impl Default for DecisionMetrics {
     }
 }
 
-fn decision_counter(mode: Mode, decision: Decision, standing: Standing) -> Counter {
+fn decision_counter(layer: Layer, mode: Mode, decision: Decision, standing: Standing) -> Counter {
     let enforced = match (standing, mode.enforcement()) {
         (Standing::Enforced, Enforcement::Enforced) => "true",
         (Standing::Enforced, Enforcement::Shadow) | (Standing::Candidate, _) => "false",
@@ -223,7 +229,7 @@ fn decision_counter(mode: Mode, decision: Decision, standing: Standing) -> Count
     };
     counter!(
         "crossgate_decisions_total",
-        "layer" => Layer::Perimeter.as_str(),
+        "layer" => layer.as_str(),
         "mode" => mode.as_str(),
         "decision" => decision.as_str(),
         "enforced" => enforced,

@@ -114,6 +114,12 @@ pub enum Reason {
     AccountNotAllowed,
     /// The token is scoped to no account.
     NoAccount,
+    /// Every side that must grant does, and none denies.
+    PolicyAllow,
+    /// A statement denies.
+    PolicyExplicitDeny,
+    /// A side that must grant does not.
+    PolicyImplicitDeny,
     /// The setting restricts nobody; such a verdict makes no event.
     Unrestricted,
 }
@@ -125,6 +131,9 @@ impl Reason {
             Self::AccountAllowlisted => "account_allowlisted",
             Self::AccountNotAllowed => "account_not_allowed",
             Self::NoAccount => "no_account",
+            Self::PolicyAllow => "policy_allow",
+            Self::PolicyExplicitDeny => "policy_explicit_deny",
+            Self::PolicyImplicitDeny => "policy_implicit_deny",
             Self::Unrestricted => "unrestricted",
         }
     }

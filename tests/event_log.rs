@@ -17,10 +17,10 @@ use crossgate::event::log::{
     new_instance,
 };
 use crossgate::event::{
-    EvalEvent, EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator,
+    DecidedBy, EvalEvent, EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator,
 };
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
-use crossgate::verdict::{Decision, Layer, Mode, Reason, Verdict};
+use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use serde_json::{Value, json};
 
 fn identity() -> Identity {
@@ -38,6 +38,7 @@ fn identity() -> Identity {
         session_tags: BTreeMap::new(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
     }
@@ -51,7 +52,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> E
         decision_id: id,
         time,
         correlation_id: "",
-        layer: Layer::Perimeter,
+        by: DecidedBy::Perimeter,
         verdict: Verdict {
             decision: Decision::Deny,
             reason: Reason::AccountNotAllowed,

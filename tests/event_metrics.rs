@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{Appended, EventLog};
-use crossgate::event::{EvalEvent, EventIds, EventsConfig};
+use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
-use crossgate::verdict::{Decision, Layer, Mode, Reason, Verdict};
+use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 fn identity() -> Identity {
@@ -31,6 +31,7 @@ fn identity() -> Identity {
         session_tags: BTreeMap::new(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
     }
@@ -43,7 +44,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> E
         decision_id: id,
         time: SystemClock.now(),
         correlation_id: "",
-        layer: Layer::Perimeter,
+        by: DecidedBy::Perimeter,
         verdict: Verdict {
             decision: Decision::Deny,
             reason: Reason::NoAccount,

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::check::{ERROR, Format, GOOD, WARNING, counted};
-use crate::cli::excerpt::Excerpt;
+use crate::cli::excerpt::{Excerpt, printable};
 use crate::policy::json::{self, Lines};
 use crate::policy::{self, PolicyFinding, PolicyType, Severity, Source, document};
 
@@ -150,7 +150,7 @@ fn findings(name: &str, text: &str, policy_type: PolicyType) -> Vec<PolicyFindin
     let mut checked = document::check(&node, policy_type);
     let Some(document) = checked.document else { return checked.findings };
     let source = Source { file: name.into() };
-    if let Err(more) = policy::compile(&document, name, source, text) {
+    if let Err(more) = policy::compile(&document, name, source, &Lines::new(text)) {
         checked.findings.extend(more);
         checked.findings.sort_by_key(|finding| (finding.offset, finding.severity));
     }
@@ -175,7 +175,7 @@ impl Validated {
                 Severity::Warning => WARNING,
             };
             let (line, column) = lines.place(finding.offset);
-            let (severity, message) = (finding.severity.as_str(), &finding.message);
+            let (severity, message) = (finding.severity.as_str(), printable(&finding.message));
             writeln!(out, "{file}:{line}:{column}: {style}{severity}{style:#}: {message}")?;
             excerpt(&lines, line, finding).write(out, style, finding.hint.as_deref())?;
         }

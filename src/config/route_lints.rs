@@ -5,9 +5,10 @@
 use http::Method;
 
 use crate::config::finding::Findings;
-use crate::config::node::Node;
+use crate::config::node::{Entry, Node};
 use crate::config::reader::Table;
-use crate::route::RouteSpec;
+use crate::policy::{ConditionKey, KeyName};
+use crate::route::{ContextSource, RouteSpec};
 
 /// How one path template relates to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(super) fn check(findings: &mut Findings, specs: &[RouteSpec], places: &[Tabl
     // The pairs grow with the square; a configuration by hand stays far below.
     let specs = specs.get(..ROUTES_MAX).unwrap_or(specs);
     for (route, place) in specs.iter().zip(places) {
+        check_context(findings, route, place);
         for (other, other_place) in specs.iter().zip(places) {
             let meets = methods_meet(route, other) && overlaps(&route.path, &other.path);
             if meets && route.question.is_none() && other.question.is_some() {
@@ -51,6 +53,43 @@ pub(super) fn check(findings: &mut Findings, specs: &[RouteSpec], places: &[Tabl
             );
         }
     }
+}
+
+/// Keys that say where a request came from or what a resource is, said by whoever sends a header.
+fn check_context(findings: &mut Findings, route: &RouteSpec, place: &Table<'_>) {
+    let specs = route.question.iter().flat_map(|question| &question.context);
+    let entries = place.get("context").map(Node::as_table).unwrap_or_default();
+    for (spec, Entry { key_at, .. }) in specs.zip(entries) {
+        let texts = match &spec.source {
+            ContextSource::Many(texts) => texts.as_slice(),
+            ContextSource::One(text) => std::slice::from_ref(text),
+        };
+        let is_header = texts.iter().any(|text| text.contains("{header:"));
+        if is_header && is_no_clients_to_say(ConditionKey::new(&spec.key).name) {
+            findings.warn(
+                *key_at,
+                format!("clients choose `{}`, for it comes from a header", spec.key),
+                "fine only where something before crossgate sets that header and clients can't",
+            );
+        }
+    }
+}
+
+fn is_no_clients_to_say(key: KeyName) -> bool {
+    matches!(
+        key,
+        KeyName::CalledVia
+            | KeyName::CalledViaFirst
+            | KeyName::CalledViaLast
+            | KeyName::ResourceTag
+            | KeyName::SourceAccount
+            | KeyName::SourceArn
+            | KeyName::SourceOrgId
+            | KeyName::SourceOrgPaths
+            | KeyName::SourceVpc
+            | KeyName::SourceVpce
+            | KeyName::VpcSourceIp
+    )
 }
 
 /// A route that takes paths of a wider one and leaves a method of it without an answer.

@@ -9,10 +9,21 @@ use crate::config::node::{Node, Value};
 use crate::config::reader::{Reader, Table};
 use crate::config::route_lints;
 use crate::config::upstreams::Upstreams;
-use crate::route::{QuestionSpec, RouteError, RouteField, RouteSpec, RouteTable};
+use crate::route::{
+    ContextSource, ContextSpec, QuestionSpec, RouteError, RouteField, RouteSpec, RouteTable,
+};
 
-pub(super) const ROUTE_KEYS: &[&str] =
-    &["path", "methods", "action", "resource", "key_action", "owner", "upstream", "public"];
+pub(super) const ROUTE_KEYS: &[&str] = &[
+    "path",
+    "methods",
+    "action",
+    "resource",
+    "key_action",
+    "owner",
+    "context",
+    "upstream",
+    "public",
+];
 
 /// Routes as configured, and compiled.
 #[derive(Debug, Default)]
@@ -53,22 +64,44 @@ fn refuse(reader: &mut Reader<'_>, specs: &[RouteSpec], places: &[Table<'_>], er
     let Some((place, spec)) = places.get(error.route).zip(specs.get(error.route)) else {
         return reader.findings.error(Span::START, error.message);
     };
-    let key = match key_of(error.field) {
+    let at = match (key_of(error.field), error.field) {
         // A route that takes all methods does not say so.
-        "methods" if place.get("methods").is_none() => "path",
-        key => key,
+        ("methods", _) if place.get("methods").is_none() => place.value_at("path"),
+        (key, RouteField::Context(index)) => {
+            let entry = place.get(key).and_then(|node| node.as_table().get(index));
+            entry.map_or(place.at, |entry| entry.key_at)
+        }
+        (key, _) => place.value_at(key),
     };
     // The compiler sees what the environment holds; messages must not.
     let message = places.iter().fold(error.message, |message, it| it.as_written(&message));
+    let message = match place.get("context") {
+        None => message,
+        Some(context) => context_as_written(context, message),
+    };
     let mut before = specs.iter().zip(places).take(error.route);
     let other = before.find(|(other, _)| route_lints::is_same(&other.path, &spec.path));
     match (error.field, other) {
         (RouteField::Methods, Some((_, other))) => {
             let hint = format!("it is at line {}", other.at.line);
-            reader.findings.error_hint(place.value_at(key), message, hint);
+            reader.findings.error_hint(at, message, hint);
         }
-        (_, _) => reader.findings.error(place.value_at(key), message),
+        (_, _) => reader.findings.error(at, message),
     }
+}
+
+/// A message with the context's texts as they are written, where the environment filled them.
+fn context_as_written(context: &Node, message: String) -> String {
+    let nodes = context.as_table().iter().flat_map(|entry| match &entry.node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        Value::Null | Value::Scalar(_) | Value::Table(_) => std::slice::from_ref(&entry.node),
+    });
+    nodes.fold(message, |message, node| match node.as_text() {
+        Some(text) if !text.is_empty() && text != node.written() => {
+            message.replace(text, node.written())
+        }
+        Some(_) | None => message,
+    })
 }
 
 fn key_of(field: RouteField) -> &'static str {
@@ -77,6 +110,8 @@ fn key_of(field: RouteField) -> &'static str {
         RouteField::Methods => "methods",
         RouteField::Action => "action",
         RouteField::Resource => "resource",
+        RouteField::KeyAction => "key_action",
+        RouteField::Context(_) => "context",
         RouteField::Owner => "owner",
     }
 }
@@ -112,7 +147,7 @@ fn read_route<'n>(
 }
 
 fn check_public(reader: &mut Reader<'_>, table: Table<'_>) {
-    for key in ["action", "resource", "owner", "key_action"] {
+    for key in ["action", "resource", "owner", "key_action", "context"] {
         if table.get(key).is_some() {
             reader.findings.error_hint(
                 table.key_at(key),
@@ -136,7 +171,45 @@ fn read_question(reader: &mut Reader<'_>, table: Table<'_>) -> Option<QuestionSp
         None => None,
         Some(node) => Some(reader.text(node, "key_action")?),
     };
-    Some(QuestionSpec { action: action?, resource: resource?, owner: owner?, key_action })
+    let context = match table.get("context") {
+        None => Vec::new(),
+        Some(node) => read_context(reader, node)?,
+    };
+    Some(QuestionSpec { action: action?, resource: resource?, owner: owner?, key_action, context })
+}
+
+fn read_context(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<ContextSpec>> {
+    let Value::Table(entries) = &node.value else {
+        reader.wrong_type(
+            node,
+            "`context` is a mapping",
+            "like `context: { \"aws:RequestTag/team\": \"{header:x-team}\" }`",
+        );
+        return None;
+    };
+    let mut specs = Some(Vec::with_capacity(entries.len()));
+    for entry in entries {
+        // All that is wrong is told, not the first alone.
+        let source = read_source(reader, &entry.node);
+        specs = specs.zip(source).map(|(mut specs, source)| {
+            specs.push(ContextSpec { key: entry.key.as_str().into(), source });
+            specs
+        });
+    }
+    specs
+}
+
+fn read_source(reader: &mut Reader<'_>, node: &Node) -> Option<ContextSource> {
+    let Value::List(nodes) = &node.value else {
+        return reader.text(node, "context").map(ContextSource::One);
+    };
+    if nodes.is_empty() {
+        let hint = "leave the key out: then no request has it";
+        reader.findings.error_hint(node.at, "`context` has a key without values", hint);
+        return None;
+    }
+    let texts: Vec<_> = nodes.iter().map(|node| reader.text(node, "context")).collect();
+    texts.into_iter().collect::<Option<_>>().map(ContextSource::Many)
 }
 
 fn read_methods(reader: &mut Reader<'_>, table: Table<'_>) -> Option<Vec<Method>> {

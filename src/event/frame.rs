@@ -9,12 +9,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
-use crate::event::{EvalEvent, UpdateEvent};
+use crate::event::{DecidedBy, EvalEvent, StatementNote, UpdateEvent};
 use crate::iam::{AccountId, IdentityKind, IdentityType};
+use crate::policy::{Effect, Missing};
 use crate::verdict::{Decision, Layer, Mode, Reason, Verdict};
 
 /// An evaluation, read from its frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of `EvalEvent`, the identity's spread out")]
 pub struct EvalRecord<'a> {
     pub id: Uuid,
@@ -39,6 +40,10 @@ pub struct EvalRecord<'a> {
     pub resource: &'a str,
     pub route: &'a str,
     pub agent: &'a str,
+    /// Empty for the perimeter's.
+    pub statements: Vec<StatementNote<'a>>,
+    /// None for the perimeter's.
+    pub missing: Missing,
 }
 
 /// A setting's update, read from its frame.
@@ -94,7 +99,7 @@ pub fn encode_eval(event: &EvalEvent<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(&[
-        code(&LAYERS, event.layer),
+        code(&LAYERS, event.by.layer()),
         code(&DECISIONS, event.verdict.decision),
         code(&REASONS, event.verdict.reason),
         code(&Mode::ALL, event.verdict.mode),
@@ -118,6 +123,22 @@ pub fn encode_eval(event: &EvalEvent<'_>, out: &mut Vec<u8>) {
         (AGENT_BYTES_MAX, event.agent),
     ] {
         text_field(out, text, limit);
+    }
+    match event.by {
+        DecidedBy::Perimeter => {}
+        DecidedBy::Policy { statements, missing } => policy_fields(out, statements, missing),
+    }
+}
+
+fn policy_fields(out: &mut Vec<u8>, statements: &[StatementNote<'_>], missing: Missing) {
+    out.extend_from_slice(&missing.bits().to_le_bytes());
+    let statements = statements.get(..STATEMENTS_MAX).unwrap_or(statements);
+    out.push(u8::try_from(statements.len()).unwrap_or(u8::MAX));
+    for statement in statements {
+        out.push(code(&EFFECTS, statement.effect));
+        out.extend_from_slice(&statement.index.to_le_bytes());
+        text_field(out, statement.policy, NAME_BYTES_MAX);
+        text_field(out, statement.sid, SID_BYTES_MAX);
     }
 }
 
@@ -172,7 +193,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     // A struct's fields are evaluated in the order written, which is the frame's.
     fn eval(&mut self) -> Result<EvalRecord<'a>, FrameError> {
-        Ok(EvalRecord {
+        let mut record = EvalRecord {
             id: self.uuid()?,
             decision_id: self.uuid()?,
             time: UnixMillis(self.number()?),
@@ -199,7 +220,24 @@ impl<'a> Fields<'a> {
             resource: self.text()?,
             route: self.text()?,
             agent: self.text()?,
-        })
+            statements: Vec::new(),
+            missing: Missing::default(),
+        };
+        match record.layer {
+            Layer::Perimeter => {}
+            Layer::Policy => {
+                record.missing = Missing::from_bits(self.take().map(u16::from_le_bytes)?);
+                record.statements =
+                    (0..self.byte()?).map(|_| self.statement()).collect::<Result<_, _>>()?;
+            }
+        }
+        Ok(record)
+    }
+
+    fn statement(&mut self) -> Result<StatementNote<'a>, FrameError> {
+        let effect = self.value(&EFFECTS)?;
+        let index = self.take().map(u32::from_le_bytes)?;
+        Ok(StatementNote { effect, index, policy: self.text()?, sid: self.text()? })
     }
 
     fn update(&mut self) -> Result<UpdateRecord<'a>, FrameError> {
@@ -282,11 +320,15 @@ const UPDATE: u8 = 2;
 const LAYERS: [Layer; 2] = [Layer::Perimeter, Layer::Policy];
 const DECISIONS: [Decision; 2] = [Decision::Permit, Decision::Deny];
 const KINDS: [IdentityKind; 2] = [IdentityKind::Login, IdentityKind::Profile];
-const REASONS: [Reason; 4] = [
+const EFFECTS: [Effect; 2] = [Effect::Allow, Effect::Deny];
+const REASONS: [Reason; 7] = [
     Reason::AccountAllowlisted,
     Reason::AccountNotAllowed,
     Reason::NoAccount,
     Reason::Unrestricted,
+    Reason::PolicyAllow,
+    Reason::PolicyExplicitDeny,
+    Reason::PolicyImplicitDeny,
 ];
 
 /// The longest correlation id that is kept, in bytes.
@@ -299,6 +341,10 @@ pub const RESOURCE_BYTES_MAX: usize = 2048;
 pub const ROUTE_BYTES_MAX: usize = 512;
 /// The longest `user-agent` that is kept, in bytes.
 pub const AGENT_BYTES_MAX: usize = 512;
+/// The longest name of a statement that is kept, in bytes.
+pub const SID_BYTES_MAX: usize = 128;
+/// The most statements that an event names.
+pub const STATEMENTS_MAX: usize = 8;
 /// The longest value of a changed setting that is kept, in bytes.
 pub const CHANGE_BYTES_MAX: usize = 2048;
 /// The most changes of one update: mode and allowlist of three types, in force and proposed.
@@ -316,7 +362,10 @@ pub const EVAL_FRAME_BYTES_MAX: usize = 1
     + 5 * NAME_BYTES_MAX
     + RESOURCE_BYTES_MAX
     + ROUTE_BYTES_MAX
-    + AGENT_BYTES_MAX;
+    + AGENT_BYTES_MAX
+    + POLICY_FIELDS_BYTES_MAX;
+const POLICY_FIELDS_BYTES_MAX: usize =
+    2 + 1 + STATEMENTS_MAX * (1 + 4 + 2 * 2 + NAME_BYTES_MAX + SID_BYTES_MAX);
 /// The longest frame of an update.
 pub const UPDATE_FRAME_BYTES_MAX: usize = 1
     + 16
@@ -332,7 +381,7 @@ pub const UPDATE_FRAME_BYTES_MAX: usize = 1
     + CHANGES_MAX * (3 * 2 + NAME_BYTES_MAX + 2 * CHANGE_BYTES_MAX);
 // Lengths of fields are written with 16 bits.
 const _: () = assert!(RESOURCE_BYTES_MAX < 1 << 16 && CHANGE_BYTES_MAX < 1 << 16);
-const _: () = assert!(CHANGES_MAX < 1 << 8);
+const _: () = assert!(CHANGES_MAX < 1 << 8 && STATEMENTS_MAX < 1 << 8);
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::clock::UnixMillis;
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crate::policy::{Effect, Missing};
 use crate::verdict::{Layer, Verdict};
 
 mod config;
@@ -36,7 +37,7 @@ pub struct EvalEvent<'a> {
     /// What all events of one request share; empty: the decision id.
     pub correlation_id: &'a str,
     /// Which check decided.
-    pub layer: Layer,
+    pub by: DecidedBy<'a>,
     /// What it said, in which mode, why.
     pub verdict: Verdict,
     /// Whether a proposed setting was asked.
@@ -59,6 +60,43 @@ pub struct EvalEvent<'a> {
     pub revision: u64,
     /// How long the whole decision took.
     pub decide_ns: u64,
+}
+
+/// Which check decided, and what is told of how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecidedBy<'a> {
+    /// The account check.
+    Perimeter,
+    /// The policies.
+    Policy {
+        /// The statements that decided; beyond [`frame::STATEMENTS_MAX`] the rest is left out.
+        statements: &'a [StatementNote<'a>],
+        /// The sides that lack a grant.
+        missing: Missing,
+    },
+}
+
+/// A statement that decided, as events name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatementNote<'a> {
+    /// The policy's name.
+    pub policy: &'a str,
+    /// The statement's name; may be empty.
+    pub sid: &'a str,
+    /// The statement's place in the policy, from 0.
+    pub index: u32,
+    /// What it does.
+    pub effect: Effect,
+}
+
+impl DecidedBy<'_> {
+    /// The layer.
+    pub fn layer(&self) -> Layer {
+        match self {
+            Self::Perimeter => Layer::Perimeter,
+            Self::Policy { .. } => Layer::Policy,
+        }
+    }
 }
 
 /// One change of an account's setting.

@@ -102,6 +102,10 @@ impl Renderer {
         json::string(out, eval.route);
         out.extend_from_slice(b",\"decideNs\":");
         json::number(out, eval.decide_ns);
+        match eval.layer {
+            Layer::Perimeter => {}
+            Layer::Policy => policy_data(out, eval),
+        }
         out.extend_from_slice(b"}}\n");
     }
 
@@ -296,6 +300,33 @@ fn request_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>, address: &Address) {
     json::string(out, eval.caller);
     out.extend_from_slice(b",\"identityType\":\"");
     out.extend_from_slice(eval.identity_type.as_str().as_bytes());
+}
+
+/// What decided, of a policy's event: both lists always, empty or not.
+fn policy_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>) {
+    out.extend_from_slice(b",\"statements\":[");
+    for (index, statement) in eval.statements.iter().enumerate() {
+        if 0 < index {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"{\"policy\":");
+        json::string(out, statement.policy);
+        out.extend_from_slice(b",\"sid\":");
+        json::string(out, statement.sid);
+        out.extend_from_slice(b",\"index\":");
+        json::number(out, u64::from(statement.index));
+        out.extend_from_slice(b",\"effect\":\"");
+        out.extend_from_slice(statement.effect.as_str().as_bytes());
+        out.extend_from_slice(b"\"}");
+    }
+    out.extend_from_slice(b"],\"missing\":[");
+    for (index, side) in eval.missing.iter().enumerate() {
+        if 0 < index {
+            out.push(b',');
+        }
+        json::string(out, side.as_str());
+    }
+    out.push(b']');
 }
 
 fn log_source(out: &mut Vec<u8>, owner: &str) {

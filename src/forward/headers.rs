@@ -78,6 +78,17 @@ impl IdentityHeaders {
     }
 }
 
+/// How a client sent its request: as a trusted proxy says, else as it reached us.
+pub fn client_protocol(own: Protocol, headers: &HeaderMap, trust: Trust) -> Protocol {
+    let mut said = headers.get_all(X_FORWARDED_PROTO).iter().filter(|_| trust == Trust::Trusted);
+    match (said.next().map(HeaderValue::as_bytes), said.next()) {
+        (None, _) => own,
+        (Some(said), None) if said.eq_ignore_ascii_case(b"https") => Protocol::Https,
+        // Whatever else it says, it does not vouch for TLS on the whole way.
+        (Some(_), _) => Protocol::Http,
+    }
+}
+
 /// Walks `X-Forwarded-For` from the right over trusted proxies.
 pub fn forwarded_chain(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddress {
     let trusts = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
@@ -273,7 +284,8 @@ fn is_end_to_end(name: &HeaderName) -> bool {
 }
 
 /// Fields that only this proxy, or a trusted one before it, may set: the identity headers in any
-/// spelling that some server folds into ours, and what says whom a request came from.
+/// spelling that some server folds into ours, what says whom a request came from, and what would
+/// make it another request.
 fn is_client_only(name: &HeaderName, prefix: &[u8], trust: Trust) -> bool {
     let name = name.as_str().as_bytes();
     match name.first() {
@@ -284,7 +296,9 @@ fn is_client_only(name: &HeaderName, prefix: &[u8], trust: Trust) -> bool {
         name.len() >= prefix.len()
             && name.iter().zip(prefix).all(|(byte, expected)| fold(*byte) == fold(*expected))
     };
-    if starts_with(prefix) {
+    // Policies decide by the method of the request line, so no field may name another one.
+    let is_method = starts_with(b"x-http-method") || starts_with(b"x-method-override");
+    if is_method || starts_with(prefix) {
         return true;
     }
     match trust {

@@ -8,7 +8,9 @@ mod headers;
 mod pool;
 
 pub use body::{BodyError, RequestBody, UpstreamBody};
-pub use headers::{ClientAddress, DECISION_HEADER, IdentityHeaders, Protocol, forwarded_chain};
+pub use headers::{
+    ClientAddress, DECISION_HEADER, IdentityHeaders, Protocol, client_protocol, forwarded_chain,
+};
 
 use std::cell::Cell;
 use std::error::Error as _;

@@ -68,6 +68,8 @@ pub struct Identity {
     pub mfa: Option<bool>,
     /// When the login happened, where the token tells.
     pub authenticated_at: Option<UnixSeconds>,
+    /// When the token was issued, where it tells.
+    pub issued_at: Option<UnixSeconds>,
     /// From when on the token counts, leeway not applied.
     pub not_before: Option<UnixSeconds>,
     /// From when on the token no longer counts, leeway not applied.

@@ -13,4 +13,6 @@ pub use account::{AccountId, AccountIdError};
 pub use action::Action;
 pub use arn::Arn;
 pub use identity::{Identity, IdentityKind, IdentityType};
-pub use request::AuthzRequest;
+pub use request::{
+    AuthzRequest, RequestOrigin, RouteContext, RouteKey, RouteValue, RouteValues, Transport,
+};

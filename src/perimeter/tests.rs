@@ -24,6 +24,7 @@ fn caller(account_of_token: Option<&str>, identity_type: IdentityType) -> Identi
         session_tags: std::collections::BTreeMap::default(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
     }

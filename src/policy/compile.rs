@@ -7,14 +7,14 @@ use crate::policy::document::{
 };
 use crate::policy::finding::{PolicyFinding, Severity};
 use crate::policy::index::StatementIndex;
+use crate::policy::json::Lines;
 use crate::policy::pattern::{ActionPattern, ArnPattern, PatternError};
 use crate::policy::principal::{PrincipalKind, last_part};
 use crate::policy::statement::{
     Actions, CompiledPolicy, CompiledStatement, PrincipalPattern, Principals, Resources, Source,
 };
 
-/// Compiles a checked document. `text` is the file that the document's offsets point into, for
-/// lines and columns.
+/// Compiles a checked document. `lines` are those of the file that its offsets point into.
 ///
 /// # Errors
 /// What `check` could not see: values that are not of their operator's type, patterns that can't
@@ -23,12 +23,12 @@ pub fn compile(
     document: &Document,
     name: &str,
     source: Source,
-    text: &str,
+    lines: &Lines<'_>,
 ) -> Result<CompiledPolicy, Vec<PolicyFinding>> {
     let mut findings = Vec::new();
     let mut statements = Vec::with_capacity(document.statements.len());
     for (index, statement) in (0..).zip(&document.statements) {
-        match compile_statement(statement, index, document.version, text) {
+        match compile_statement(statement, index, document.version, lines) {
             Ok(compiled) => statements.push(compiled),
             Err(found) => findings.extend(found),
         }
@@ -49,7 +49,7 @@ fn compile_statement(
     statement: &Statement,
     index: u32,
     version: Version,
-    text: &str,
+    lines: &Lines<'_>,
 ) -> Result<CompiledStatement, Vec<PolicyFinding>> {
     let mut findings = Vec::new();
     let actions = gathered(&statement.action, ActionPattern::parse, &mut findings);
@@ -69,7 +69,7 @@ fn compile_statement(
     if !findings.is_empty() {
         return Err(findings);
     }
-    let (line, column) = place(text, statement.offset);
+    let (line, column) = place(lines, statement.offset);
     Ok(CompiledStatement {
         sid: statement.sid.as_ref().map(|sid| sid.text.clone()).unwrap_or_default(),
         index,
@@ -107,7 +107,7 @@ fn gathered<T>(
 
 fn compile_principals(element: &PrincipalElement) -> Principals {
     let entries = element.entries.iter().map(|entry| compile_principal(entry.kind, &entry.value));
-    Principals { negated: element.negated, entries: entries.collect() }
+    Principals::new(element.negated, entries.collect())
 }
 
 /// What a listed principal means; `check` has refused what means nothing.
@@ -155,9 +155,8 @@ pub(crate) fn is_unique_id(text: &str) -> bool {
 }
 
 /// Line and column of a byte, from 1.
-fn place(text: &str, offset: usize) -> (u32, u32) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+fn place(lines: &Lines<'_>, offset: usize) -> (u32, u32) {
+    let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let (line, column) = lines.place(offset);
+    (narrow(line), narrow(column))
 }

@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Cache};
-use http::header::USER_AGENT;
-use http::request;
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName, request};
 use uuid::Uuid;
 
 use crate::clock::{SystemClock, UnixMillis};
-use crate::decision::{self, Evaluation, Permit};
+use crate::decision::{self, Evaluation, Permit, PolicyVerdict};
+use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::EventAppender;
-use crate::event::{EvalEvent, EventIds};
-use crate::forward::{ClientAddress, IdentityHeaders, forwarded_chain};
-use crate::iam::{AuthzRequest, Identity};
+use crate::event::{DecidedBy, EvalEvent, EventIds, StatementNote};
+use crate::forward::{ClientAddress, IdentityHeaders, Protocol, client_protocol, forwarded_chain};
+use crate::iam::{AuthzRequest, Identity, RequestOrigin, Transport};
+use crate::policy::{Effect, PolicyAnswer};
 use crate::proxy::{Rejection, head};
-use crate::route::{self, Route};
+use crate::route::{self, QuestionBuffer, Route};
 use crate::snapshot::{Snapshot, SnapshotReader};
 use crate::telemetry::{DecisionMetrics, RouteMetrics};
 use crate::token::{TokenError, WorkerVerifier};
-use crate::verdict::{Layer, Standing, Verdict};
+use crate::verdict::{Standing, Verdict};
 
 /// One worker's decider. Belongs to a thread; nothing in it waits.
 #[derive(Debug)]
@@ -29,8 +31,7 @@ pub struct Gate {
     view: Rc<View>,
     verifier: WorkerVerifier,
     recorder: Recorder,
-    // The resource asked for; kept for its capacity.
-    resource: String,
+    question: QuestionBuffer,
 }
 
 /// What records decisions: the event queue and the metrics.
@@ -48,6 +49,8 @@ pub struct Circumstances<'a> {
     pub decision: Uuid,
     /// The client's end of the connection.
     pub peer: &'a ClientAddress,
+    /// How the peer reached us.
+    pub protocol: Protocol,
     /// The time by which the token must be valid.
     pub now: UnixMillis,
     /// When the decision began.
@@ -129,7 +132,7 @@ impl Gate {
             snapshots: snapshots.cached(),
             verifier,
             recorder,
-            resource: String::new(),
+            question: QuestionBuffer::default(),
         }
     }
 
@@ -196,8 +199,9 @@ impl Gate {
                 TokenError::KeysUnavailable => Rejection::KeysUnavailable,
                 error => Rejection::BadToken(error),
             })?;
-        let request = matched.ask(&head.headers, client.address, &mut self.resource)?;
-        let evaluation = decision::decide(snapshot, &identity, &request);
+        let origin = origin(head, &client, circumstances.protocol);
+        let request = matched.ask(head, origin, &mut self.question)?;
+        let evaluation = decision::decide(snapshot, &identity, &request, now);
         let decided = Decided {
             evaluation: &evaluation,
             identity: &identity,
@@ -221,11 +225,19 @@ struct Evaluated {
 
 /// One evaluation, to be recorded.
 struct Decided<'a> {
-    evaluation: &'a Evaluation,
+    evaluation: &'a Evaluation<'a>,
     identity: &'a Identity,
     request: &'a AuthzRequest<'a>,
     route: &'a str,
     revision: u64,
+}
+
+/// What all events of one decision share.
+struct Shared<'a> {
+    decided: &'a Decided<'a>,
+    head: &'a request::Parts,
+    circumstances: &'a Circumstances<'a>,
+    decide_ns: u64,
 }
 
 impl Recorder {
@@ -239,50 +251,130 @@ impl Recorder {
         let decided_at = SystemClock.tick();
         let elapsed = decided_at.duration_since(circumstances.started);
         self.metrics.decided_in(elapsed);
-        let Some(verdicts) = decided.evaluation.perimeter else { return decided_at };
-        let decide_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.metrics.decided(verdicts.enforced, Standing::Enforced);
-        if verdicts.enforced.reported(Standing::Enforced) {
-            let standing = (verdicts.enforced, Standing::Enforced, circumstances.decision);
-            self.append(decided, head, circumstances, standing, decide_ns);
+        let shared = Shared {
+            decided,
+            head,
+            circumstances,
+            decide_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+        };
+        let Evaluation { perimeter, policy } = decided.evaluation;
+        // The decision's id is that of the first event by something in force.
+        let mut own_id = Some(circumstances.decision);
+        if let Some(verdicts) = perimeter {
+            let by = DecidedBy::Perimeter;
+            self.note(&shared, by, verdicts.enforced, Standing::Enforced, &mut own_id);
+            if let Some(candidate) = verdicts.candidate {
+                self.note(&shared, by, candidate, Standing::Candidate, &mut own_id);
+            }
         }
-        let Some(candidate) = verdicts.candidate else { return decided_at };
-        self.metrics.decided(candidate, Standing::Candidate);
-        if candidate.reported(Standing::Candidate) {
-            let id = self.ids.next(circumstances.now);
-            let standing = (candidate, Standing::Candidate, id);
-            self.append(decided, head, circumstances, standing, decide_ns);
+        if let Some(verdicts) = policy {
+            self.note_policy(&shared, &verdicts.enforced, Standing::Enforced, &mut own_id);
+            if let Some(candidate) = &verdicts.candidate {
+                self.note_policy(&shared, candidate, Standing::Candidate, &mut own_id);
+            }
         }
         decided_at
     }
 
-    fn append(
+    fn note_policy(
         &mut self,
-        decided: &Decided<'_>,
-        head: &request::Parts,
-        circumstances: &Circumstances<'_>,
-        (verdict, standing, id): (Verdict, Standing, Uuid),
-        decide_ns: u64,
+        shared: &Shared<'_>,
+        policy: &PolicyVerdict<'_>,
+        standing: Standing,
+        own_id: &mut Option<Uuid>,
     ) {
+        let PolicyVerdict { verdict, answer } = policy;
+        let (list, len) = if verdict.reported(standing) { notes(answer) } else { NO_NOTES };
+        let statements = list.get(..len).unwrap_or_default();
+        let by = DecidedBy::Policy { statements, missing: answer.missing };
+        self.note(shared, by, *verdict, standing, own_id);
+    }
+
+    /// Counts a verdict, and appends its event if it makes one.
+    fn note(
+        &mut self,
+        shared: &Shared<'_>,
+        by: DecidedBy<'_>,
+        verdict: Verdict,
+        standing: Standing,
+        own_id: &mut Option<Uuid>,
+    ) {
+        self.metrics.decided(by.layer(), verdict, standing);
+        if !verdict.reported(standing) {
+            return;
+        }
+        let own = match standing {
+            Standing::Enforced => own_id.take(),
+            Standing::Candidate => None,
+        };
+        let Shared { decided, head, circumstances, decide_ns } = *shared;
         let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let id = own.unwrap_or_else(|| self.ids.next(circumstances.now));
         self.events.append(&EvalEvent {
             id,
             decision_id: circumstances.decision,
             time: circumstances.now,
             correlation_id: head::correlation_id(&head.headers).unwrap_or_default(),
-            layer: Layer::Perimeter,
+            by,
             verdict,
             candidate: standing == Standing::Candidate,
             identity: decided.identity,
             owner: decided.request.owner,
-            action: decided.request.action,
+            action: decided.request.action.as_str(),
             resource: decided.request.resource,
             route: decided.route,
-            source_ip: decided.request.source_ip,
+            source_ip: decided.request.origin.source_ip,
             agent: agent.unwrap_or_default(),
             revision: decided.revision,
             decide_ns,
         });
+    }
+}
+
+/// The statements that an event names, and how many there are.
+type Notes<'a> = ([StatementNote<'a>; STATEMENTS_MAX], usize);
+
+fn notes<'a>(answer: &PolicyAnswer<'a>) -> Notes<'a> {
+    let (mut list, mut len) = NO_NOTES;
+    for (place, decided) in list.iter_mut().zip(answer.statements.iter()) {
+        *place = StatementNote {
+            policy: &decided.policy.name,
+            sid: &decided.statement.sid,
+            index: decided.statement.index,
+            effect: decided.statement.effect,
+        };
+        len += 1;
+    }
+    (list, len)
+}
+
+const NO_NOTES: Notes<'static> =
+    ([StatementNote { policy: "", sid: "", index: 0, effect: Effect::Deny }; STATEMENTS_MAX], 0);
+
+/// Where a request came from. What the client says of itself is taken along, never believed.
+fn origin<'h>(
+    head: &'h request::Parts,
+    client: &ClientAddress,
+    protocol: Protocol,
+) -> RequestOrigin<'h> {
+    let transport = match client_protocol(protocol, &head.headers, client.trust) {
+        Protocol::Http => Transport::Plain,
+        Protocol::Https => Transport::Tls,
+    };
+    RequestOrigin {
+        source_ip: client.address,
+        transport,
+        user_agent: text(&head.headers, &USER_AGENT),
+        referer: text(&head.headers, &REFERER),
+    }
+}
+
+/// A field that is text and comes once.
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        (Some(_), Some(_)) | (None, _) => None,
     }
 }
 

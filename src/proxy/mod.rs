@@ -119,7 +119,8 @@ impl Proxy {
         let mut gate = self.gate.borrow_mut();
         let now = SystemClock.now();
         let decision = gate.decision_id(now);
-        let circumstances = Circumstances { decision, peer: &peer.address, now, started };
+        let protocol = peer.protocol;
+        let circumstances = Circumstances { decision, peer: &peer.address, protocol, now, started };
         (decision, gate.authorize(head, &circumstances))
     }
 

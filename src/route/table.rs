@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, request};
 use matchit::{InsertError, Params, Router};
 
-use crate::iam::{AccountId, AuthzRequest};
+use crate::iam::{AccountId, Action, AuthzRequest, RequestOrigin, RouteValues};
 use crate::route::Upstream;
+use crate::route::context::{ContextSpec, ContextTemplates};
 use crate::route::template::{self, PathTemplate, Piece, Token};
 
 /// One route, as configured.
@@ -32,8 +33,10 @@ pub struct QuestionSpec {
     pub resource: Box<str>,
     /// Owner account: a literal, `{parameter}` or `{header:name}`.
     pub owner: Box<str>,
-    /// The action on the resource's key; for policies.
+    /// The action on the resource's key; `None`: by the request's method.
     pub key_action: Option<Box<str>>,
+    /// The condition keys that the route gives values to.
+    pub context: Vec<ContextSpec>,
 }
 
 /// Which field of a route is wrong, so that the configuration can point at it.
@@ -44,7 +47,10 @@ pub enum RouteField {
     Methods,
     Action,
     Resource,
+    KeyAction,
     Owner,
+    /// The condition key with this position.
+    Context(usize),
 }
 
 /// Why a route can't be compiled.
@@ -74,12 +80,30 @@ pub struct Route {
 /// What a route asks, ready to be filled from a request.
 #[derive(Debug)]
 pub struct Question {
-    action: Box<str>,
+    action: Action,
+    key_action: KeyAction,
     resource: Vec<Piece>,
     // How many of the first pieces stand before the resource part of the ARN, where a value with
     // a `:` would shift the ARN's segments.
     head_pieces: usize,
     owner: Owner,
+    context: ContextTemplates,
+}
+
+/// Room for what a question is filled with from a request; kept for its capacity.
+#[derive(Debug, Default)]
+pub struct QuestionBuffer {
+    resource: String,
+    context: RouteValues,
+}
+
+/// What is done with the key of a resource.
+#[derive(Debug)]
+enum KeyAction {
+    /// By the method: what reads decrypts, what writes makes a data key.
+    ByMethod { reads: Option<Action>, writes: Option<Action> },
+    /// What the route says.
+    Given(Action),
 }
 
 #[derive(Debug)]
@@ -121,6 +145,10 @@ pub enum QuestionError {
     /// A path parameter would change the ARN's structure.
     #[error("a path parameter has a `:`")]
     Colon,
+    /// A header that the route's context takes is repeated, no text, or such that an upstream may
+    /// not read the same.
+    #[error("a header that describes the request is malformed")]
+    Context,
     /// The path parameter or header that names the owner account is absent, repeated, no account,
     /// or such that an upstream may not read the same.
     #[error("the owner account is missing or malformed")]
@@ -241,32 +269,36 @@ impl Route {
 }
 
 impl RouteMatch<'_, '_> {
-    /// Fills the route's question from the request; the resource is written into `buffer`, whose
-    /// capacity is reused.
+    /// Fills the route's question from the request, into `buffer`.
     ///
     /// # Errors
     /// The request is malformed, or the route is public and asks nothing.
     pub fn ask<'a>(
         &'a self,
-        headers: &HeaderMap,
-        source_ip: std::net::IpAddr,
-        buffer: &'a mut String,
+        head: &request::Parts,
+        origin: RequestOrigin<'a>,
+        buffer: &'a mut QuestionBuffer,
     ) -> Result<AuthzRequest<'a>, QuestionError> {
         let question = self.route.question.as_ref().ok_or(QuestionError::Public)?;
         let owner = match &question.owner {
             Owner::Literal(account) => *account,
             Owner::Parameter(position) => owner_account(self.parameter(*position))?,
-            Owner::Header(name) => {
-                if is_read_differently(headers, name) {
-                    return Err(QuestionError::Owner);
-                }
-                let mut values = headers.get_all(name).iter();
-                let (Some(value), None) = (values.next(), values.next()) else {
-                    return Err(QuestionError::Owner);
-                };
-                owner_account(value.to_str().ok())?
-            }
+            Owner::Header(name) => owner_in_header(&head.headers, name)?,
         };
+        self.fill_resource(question, &mut buffer.resource)?;
+        let parameter = |position| self.parameter(position);
+        let context = question.context.fill(&head.headers, &parameter, &mut buffer.context)?;
+        Ok(AuthzRequest {
+            action: &question.action,
+            key_action: question.key_action.of(&head.method),
+            resource: &buffer.resource,
+            owner,
+            context,
+            origin,
+        })
+    }
+
+    fn fill_resource(&self, question: &Question, buffer: &mut String) -> Result<(), QuestionError> {
         buffer.clear();
         for (index, piece) in question.resource.iter().enumerate() {
             match piece {
@@ -283,7 +315,7 @@ impl RouteMatch<'_, '_> {
         if buffer.len() > RESOURCE_BYTES_MAX {
             return Err(QuestionError::Long);
         }
-        Ok(AuthzRequest { action: &question.action, resource: buffer, owner, source_ip })
+        Ok(())
     }
 
     fn parameter(&self, position: usize) -> Option<&str> {
@@ -293,17 +325,48 @@ impl RouteMatch<'_, '_> {
 
 impl Question {
     fn compile(spec: &QuestionSpec, path: &PathTemplate) -> Result<Self, (RouteField, String)> {
-        check_action(&spec.action).map_err(|why| (RouteField::Action, why))?;
+        let action = compile_action(&spec.action).map_err(|why| (RouteField::Action, why))?;
+        let key_action = match &spec.key_action {
+            Some(given) => compile_action(given).map(KeyAction::Given),
+            None => Ok(KeyAction::by_method()),
+        };
+        let key_action = key_action.map_err(|why| (RouteField::KeyAction, why))?;
         let (resource, head_pieces) =
             compile_resource(&spec.resource, path).map_err(|why| (RouteField::Resource, why))?;
         let owner = compile_owner(&spec.owner, path).map_err(|why| (RouteField::Owner, why))?;
-        Ok(Self { action: spec.action.clone(), resource, head_pieces, owner })
+        let context = ContextTemplates::compile(&spec.context, path)
+            .map_err(|(index, why)| (RouteField::Context(index), why))?;
+        Ok(Self { action, key_action, resource, head_pieces, owner, context })
+    }
+}
+
+impl KeyAction {
+    fn by_method() -> Self {
+        Self::ByMethod {
+            reads: Action::parse("kms:Decrypt"),
+            writes: Action::parse("kms:GenerateDataKey"),
+        }
+    }
+
+    fn of(&self, method: &Method) -> Option<&Action> {
+        match self {
+            Self::Given(action) => Some(action),
+            Self::ByMethod { reads, .. } if matches!(*method, Method::GET | Method::HEAD) => {
+                reads.as_ref()
+            }
+            Self::ByMethod { writes, .. }
+                if matches!(*method, Method::POST | Method::PUT | Method::PATCH) =>
+            {
+                writes.as_ref()
+            }
+            Self::ByMethod { .. } => None,
+        }
     }
 }
 
 /// Whether an upstream may see another value of a field than we do: `Connection` ends it at this
 /// hop, or a second spelling becomes the same name where servers fold what is no letter or digit.
-fn is_read_differently(headers: &HeaderMap, name: &HeaderName) -> bool {
+pub(super) fn is_read_differently(headers: &HeaderMap, name: &HeaderName) -> bool {
     let own = name.as_str();
     let connection = headers.get_all(http::header::CONNECTION).iter();
     let mut ended = connection
@@ -317,18 +380,26 @@ fn is_read_differently(headers: &HeaderMap, name: &HeaderName) -> bool {
         || headers.keys().any(|key| key != name && same(key.as_str()))
 }
 
+fn owner_in_header(headers: &HeaderMap, name: &HeaderName) -> Result<AccountId, QuestionError> {
+    if is_read_differently(headers, name) {
+        return Err(QuestionError::Owner);
+    }
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(QuestionError::Owner);
+    };
+    owner_account(value.to_str().ok())
+}
+
 fn owner_account(text: Option<&str>) -> Result<AccountId, QuestionError> {
     text.and_then(|text| AccountId::parse(text).ok()).ok_or(QuestionError::Owner)
 }
 
-fn check_action(action: &str) -> Result<(), String> {
-    let part = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
-    match action.split_once(':') {
-        Some((service, name)) if part(service) && part(name) => Ok(()),
-        Some(_) | None => Err(format!("the action `{action}` is not of the form `service:Action`")),
-    }
+fn compile_action(text: &str) -> Result<Action, String> {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    Action::parse(text)
+        .filter(|_| text.bytes().all(is_known))
+        .ok_or_else(|| format!("the action `{text}` is not of the form `service:Action`"))
 }
 
 fn compile_resource(text: &str, path: &PathTemplate) -> Result<(Vec<Piece>, usize), String> {
@@ -404,6 +475,7 @@ mod tests {
                 resource: resource.into(),
                 owner: owner.into(),
                 key_action: None,
+                context: Vec::new(),
             }),
             upstream: upstream(),
         }
@@ -421,13 +493,55 @@ mod tests {
         assert!(errors[0].message.contains(part), "{errors:?}");
     }
 
+    fn head(method: Method, headers: &HeaderMap) -> request::Parts {
+        let mut head = http::Request::new(()).into_parts().0;
+        head.method = method;
+        head.headers = headers.clone();
+        head
+    }
+
+    const ORIGIN: RequestOrigin<'_> = RequestOrigin {
+        source_ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        transport: crate::iam::Transport::Plain,
+        user_agent: None,
+        referer: None,
+    };
+
     #[track_caller]
     fn asked(spec: RouteSpec, path: &str, headers: &HeaderMap) -> Result<String, QuestionError> {
         let table = RouteTable::compile(&[spec]).unwrap();
         let matched = table.find(&Method::GET, path).unwrap();
-        let mut buffer = String::new();
-        let request = matched.ask(headers, [127, 0, 0, 1].into(), &mut buffer)?;
-        Ok(format!("{} {} {}", request.action, request.resource, request.owner))
+        let mut buffer = QuestionBuffer::default();
+        let request = matched.ask(&head(Method::GET, headers), ORIGIN, &mut buffer)?;
+        Ok(format!("{} {} {}", request.action.as_str(), request.resource, request.owner))
+    }
+
+    #[test]
+    fn what_is_done_with_a_key_follows_the_method_unless_it_is_given() {
+        let key_action = |route: &RouteSpec, method: Method| {
+            let table = RouteTable::compile(std::slice::from_ref(route)).unwrap();
+            let matched = table.find(&method, "/x").unwrap();
+            let mut buffer = QuestionBuffer::default();
+            let request =
+                matched.ask(&head(method, &HeaderMap::new()), ORIGIN, &mut buffer).unwrap();
+            request.key_action.map(|action| action.as_str().to_owned())
+        };
+        let mut route = plain("/x");
+        for (method, expect) in [
+            (Method::GET, Some("kms:Decrypt")),
+            (Method::HEAD, Some("kms:Decrypt")),
+            (Method::POST, Some("kms:GenerateDataKey")),
+            (Method::PUT, Some("kms:GenerateDataKey")),
+            (Method::PATCH, Some("kms:GenerateDataKey")),
+            (Method::DELETE, None),
+            (Method::OPTIONS, None),
+        ] {
+            assert_eq!(key_action(&route, method).as_deref(), expect);
+        }
+        route.question.as_mut().unwrap().key_action = Some("kms:Encrypt".into());
+        assert_eq!(key_action(&route, Method::DELETE).as_deref(), Some("kms:Encrypt"));
+        route.question.as_mut().unwrap().key_action = Some("Encrypt".into());
+        refused(&[route], RouteField::KeyAction, "service:Action");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! type, principal. A claim that is there but not of its type refuses the token: what was meant to
 //! limit a caller must not be lost by being unreadable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -64,6 +64,7 @@ pub(crate) fn ibm(claims: &Claims, issuer: &str) -> Result<Identity, TokenError>
         session_tags: BTreeMap::new(),
         mfa: second_factor(members.get("amr"), "amr")?,
         authenticated_at: time(members, "auth_time", Rounding::Earlier)?,
+        issued_at: time(members, "iat", Rounding::Earlier)?,
         not_before: claims.not_before,
         expires_at: claims.expires_at,
     })
@@ -206,6 +207,7 @@ fn mapped(claims: &Claims, issuer: &str, mapping: &PointerMapping) -> Result<Ide
         session_tags,
         mfa,
         authenticated_at: time(members, "auth_time", Rounding::Earlier)?,
+        issued_at: time(members, "iat", Rounding::Earlier)?,
         not_before: claims.not_before,
         expires_at: claims.expires_at,
     })
@@ -289,6 +291,11 @@ fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>, TokenErro
             Err(invalid("session_tags"))
         }
     };
+    // Policies compare keys without regard to letter case: two of them would be one with two values.
+    let apart: BTreeSet<String> = tags.keys().map(|key| key.to_lowercase()).collect();
+    if apart.len() < tags.len() {
+        return Err(invalid("session_tags"));
+    }
     tags.iter().map(tag).collect()
 }
 

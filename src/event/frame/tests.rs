@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::UnixSeconds;
 use crate::event::{SettingChange, UpdateInitiator};
 use crate::iam::Identity;
+use crate::policy::Side;
 
 fn identity(account: Option<&str>, id: &str, name: &str) -> Identity {
     Identity {
@@ -22,10 +23,23 @@ fn identity(account: Option<&str>, id: &str, name: &str) -> Identity {
         session_tags: BTreeMap::new(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
     }
 }
+
+fn missing() -> Missing {
+    let mut missing = Missing::default();
+    missing.add(Side::Resource);
+    missing.add(Side::Scp);
+    missing
+}
+
+const NOTES: [StatementNote<'_>; 2] = [
+    StatementNote { policy: "p", sid: "s", index: 7, effect: Effect::Deny },
+    StatementNote { policy: "q", sid: "", index: u32::MAX, effect: Effect::Allow },
+];
 
 fn event<'a>(identity: &'a Identity, text: &'a str, source_ip: IpAddr) -> EvalEvent<'a> {
     EvalEvent {
@@ -33,7 +47,7 @@ fn event<'a>(identity: &'a Identity, text: &'a str, source_ip: IpAddr) -> EvalEv
         decision_id: Uuid::from_u128(2),
         time: UnixMillis(3),
         correlation_id: text,
-        layer: Layer::Policy,
+        by: DecidedBy::Policy { statements: &NOTES, missing: missing() },
         verdict: Verdict {
             decision: Decision::Deny,
             reason: Reason::NoAccount,
@@ -70,7 +84,37 @@ fn an_evaluation_comes_back_as_it_was() {
         assert_eq!(record.identity_type, IdentityType::ServiceId);
         assert_eq!(record.identity_kind, IdentityKind::Profile);
         assert!(record.candidate);
+        assert_eq!(record.layer, Layer::Policy);
+        assert_eq!(record.statements, NOTES);
+        assert_eq!(record.missing, missing());
     }
+}
+
+#[test]
+fn a_perimeter_event_carries_nothing_of_policies() {
+    let identity = identity(None, "", "");
+    let by_policy = event(&identity, "", IpAddr::from([0; 4]));
+    let nothing = DecidedBy::Policy { statements: &[], missing: Missing::default() };
+    let sizes = [nothing, DecidedBy::Perimeter].map(|by| {
+        let mut frame = Vec::new();
+        encode_eval(&EvalEvent { by, ..by_policy }, &mut frame);
+        let Record::Eval(record) = decode(&frame).unwrap() else { panic!("no evaluation") };
+        assert!(record.statements.is_empty() && record.missing.is_empty());
+        assert_eq!(record.layer, by.layer());
+        frame.len()
+    });
+    assert_eq!(sizes[0], sizes[1] + 3);
+}
+
+#[test]
+fn statements_beyond_the_limit_are_left_out() {
+    let identity = identity(None, "", "");
+    let many = [NOTES[0]; STATEMENTS_MAX + 1];
+    let by = DecidedBy::Policy { statements: &many, missing: Missing::default() };
+    let mut frame = Vec::new();
+    encode_eval(&EvalEvent { by, ..event(&identity, "", IpAddr::from([0; 4])) }, &mut frame);
+    let Record::Eval(record) = decode(&frame).unwrap() else { panic!("no evaluation") };
+    assert_eq!(record.statements, [NOTES[0]; STATEMENTS_MAX]);
 }
 
 #[test]
@@ -104,6 +148,9 @@ fn the_longest_frames_are_as_long_as_computed() {
     identity.authn_id = long.as_str().into();
     let mut longest = event(&identity, &long, IpAddr::from([0; 4]));
     longest.owner = AccountId::parse(&account).unwrap();
+    let note = StatementNote { policy: &long, sid: &long, index: 0, effect: Effect::Deny };
+    let statements = [note; STATEMENTS_MAX + 1];
+    longest.by = DecidedBy::Policy { statements: &statements, missing: missing() };
     let mut frame = Vec::new();
     encode_eval(&longest, &mut frame);
     assert_eq!(frame.len(), EVAL_FRAME_BYTES_MAX);

@@ -30,6 +30,41 @@ fn check(query: &str, expected: bool) {
     assert_eq!(parsed.matches(&event()), expected, "{query}\n{parsed:?}");
 }
 
+#[test]
+fn what_policies_said_is_found_in_its_lists() {
+    let event = json!({
+        "action": "iam-access-management.policy.eval",
+        "target": {"typeURI": "iam-access-management/policy"},
+        "responseData": {"layer": "policy", "reason": "policy_explicit_deny",
+            "statements": [
+                {"policy": "scp/no-deletes", "sid": "Deny", "index": 0, "effect": "Deny"},
+                {"policy": "reader", "sid": "", "index": 12, "effect": "Allow"}],
+            "missing": ["caller identity policy", "SCP"]},
+    });
+    for (query, expected) in [
+        ("iam-access-management.policy.eval", true),
+        ("responseData.layer:policy", true),
+        ("responseData.layer:perimeter", false),
+        ("responseData.reason:policy_*_deny", true),
+        ("responseData.statements.policy:reader", true),
+        ("responseData.statements.policy:writer", false),
+        (r#"responseData.statements.policy.keyword:"scp/no-deletes""#, true),
+        ("responseData.statements.policy.keyword:no-deletes", false),
+        ("responseData.statements.effect:Deny", true),
+        ("responseData.statements.index:>10", true),
+        ("responseData.statements.index.numeric:[13 TO *]", false),
+        (r#"responseData.missing:"caller identity policy""#, true),
+        ("responseData.missing:scp", true),
+        (r#"responseData.missing:"resource policy""#, false),
+        ("_exists_:responseData.missing", true),
+        ("_exists_:responseData.statements", true),
+        (r#"iam-access-management\/policy"#, true),
+    ] {
+        let parsed = Query::parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        assert_eq!(parsed.matches(&event), expected, "{query}\n{parsed:?}");
+    }
+}
+
 #[track_caller]
 fn check_error(query: &str, position: usize, message: &str) {
     let error = Query::parse(query).unwrap_err();

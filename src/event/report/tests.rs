@@ -53,6 +53,21 @@ fn report(events: &[Given]) -> ReadinessReport {
 }
 
 #[test]
+fn what_policies_said_does_not_count() {
+    let mut tally = ReadinessTally::new(OWNER);
+    for given in
+        [DENIED, Given { decision: "Permit", ..DENIED }, Given { enforced: true, ..DENIED }]
+    {
+        let (at, mut event) = event(given);
+        event["action"] = json!(crate::event::POLICY_ACTION);
+        tally.add(at, &event);
+    }
+    let report = tally.finish();
+    assert_eq!(report.readiness, Readiness::NeverObserved);
+    assert_eq!((report.denials.len(), report.enforced_denials), (0, 0));
+}
+
+#[test]
 fn an_account_without_events_was_never_observed() {
     let report = report(&[Given { owner: "other", ..DENIED }, Given { enforced: true, ..DENIED }]);
     assert_eq!(report.readiness, Readiness::NeverObserved);

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::event::StatementNote;
+use crate::policy::{Effect, Missing, Side};
 use crate::verdict::{Mode, Reason, Verdict};
 
 const ID: u128 = 0x0199_ce1d_4002_7000_8000_0000_0000_0001;
@@ -38,6 +40,8 @@ fn record() -> EvalRecord<'static> {
         resource: "arn:aws:orders::59bc:order/7",
         route: "/v1/accounts/{account}/orders/{*order}",
         agent: "curl/8.5",
+        statements: Vec::new(),
+        missing: Missing::default(),
     }
 }
 
@@ -75,6 +79,33 @@ fn a_line_is_the_published_object_to_the_letter() {
         "\n",
     );
     assert_eq!(line(&record()), expected);
+}
+
+#[test]
+fn a_policy_event_ends_with_what_decided() {
+    let policy = || EvalRecord { layer: Layer::Policy, ..record() };
+    let end = |record: &EvalRecord<'_>| {
+        let line = line(record);
+        line.split_once(r#""decideNs":812"#).unwrap().1.to_owned()
+    };
+    assert_eq!(end(&record()), "}}\n");
+    assert_eq!(end(&policy()), ",\"statements\":[],\"missing\":[]}}\n");
+    let statements = vec![
+        StatementNote { policy: "no\"deletes", sid: "Deny", index: 3, effect: Effect::Deny },
+        StatementNote { policy: "p", sid: "", index: 0, effect: Effect::Allow },
+    ];
+    let mut missing = Missing::default();
+    missing.add(Side::Rcp);
+    missing.add(Side::CallerIdentity);
+    assert_eq!(
+        end(&EvalRecord { statements, missing, ..policy() }),
+        concat!(
+            r#","statements":[{"policy":"no\"deletes","sid":"Deny","index":3,"effect":"Deny"},"#,
+            r#"{"policy":"p","sid":"","index":0,"effect":"Allow"}],"#,
+            r#""missing":["caller identity policy","RCP"]}}"#,
+            "\n",
+        )
+    );
 }
 
 #[test]

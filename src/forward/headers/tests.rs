@@ -23,6 +23,7 @@ fn identity() -> Identity {
         session_tags: std::collections::BTreeMap::default(),
         mfa: None,
         authenticated_at: None,
+        issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
     }
@@ -157,6 +158,50 @@ fn what_an_untrusted_client_says_of_addresses_is_gone() {
     assert_eq!(values(&by_proxy, "x-forwarded-host"), ["evil"]);
     assert_eq!(values(&by_proxy, "x-forwarded-for"), ["192.0.2.1"]);
     assert!(values(&by_proxy, "forwarded").is_empty());
+}
+
+#[test]
+fn no_field_names_another_method() {
+    let fields = [
+        ("host", "h"),
+        ("x-http-method-override", "DELETE"),
+        ("X_HTTP_Method_Override", "DELETE"),
+        ("x.http.method", "DELETE"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("x~method_override", "DELETE"),
+        ("x-method", "kept"),
+        ("x-http", "kept"),
+        ("method-override", "kept"),
+    ];
+    for trust in [Trust::Untrusted, Trust::Trusted] {
+        let left = sent(&fields, Some(&identity()), trust);
+        assert!(!format!("{left:?}").contains("DELETE"), "{left:?}");
+        for name in ["x-method", "x-http", "method-override"] {
+            assert_eq!(values(&left, name), ["kept"]);
+        }
+    }
+}
+
+#[test]
+fn only_a_trusted_proxy_speaks_for_the_clients_protocol() {
+    use Protocol::{Http, Https};
+    for (own, said, trust, expect) in [
+        (Http, &[][..], Trust::Untrusted, Http),
+        (Https, &[][..], Trust::Untrusted, Https),
+        (Http, &["https"][..], Trust::Untrusted, Http),
+        (Https, &["http"][..], Trust::Untrusted, Https),
+        (Http, &["https"][..], Trust::Trusted, Https),
+        (Http, &["HTTPS"][..], Trust::Trusted, Https),
+        (Https, &["http"][..], Trust::Trusted, Http),
+        (Https, &[][..], Trust::Trusted, Https),
+        (Https, &["https, http"][..], Trust::Trusted, Http),
+        (Https, &["https", "https"][..], Trust::Trusted, Http),
+        (Https, &["wss"][..], Trust::Trusted, Http),
+    ] {
+        let fields: Vec<_> = said.iter().map(|value| ("x-forwarded-proto", *value)).collect();
+        assert_eq!(client_protocol(own, &headers(&fields), trust), expect, "{own:?} {said:?}");
+    }
 }
 
 #[test]

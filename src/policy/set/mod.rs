@@ -62,7 +62,7 @@ pub enum UnknownCallers {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// Who asks.
-    pub principal: &'a Principal<'a>,
+    pub principal: Principal<'a>,
     /// To do what.
     pub action: &'a Action,
     /// On what.
@@ -92,8 +92,8 @@ impl PolicySet {
     /// For a role's ARN and an action of `sts` the resource's policy is the role's trust policy;
     /// for a key's ARN it is the key's policy.
     pub fn applicable<'s>(&'s self, asked: &Asked<'s>) -> Applicable<'s> {
-        let known = self.known_account(asked.principal);
-        let caller = known.and_then(|account| account.principal(asked.principal));
+        let known = self.known_account(&asked.principal);
+        let caller = known.and_then(|account| account.principal(&asked.principal));
         let (resource, role, policy) = self.owned(asked);
         let key = asked.key_action.and_then(|action| self.key_gate(resource?, action));
         // A session's name does not tell its role's path; the role's entry does.
@@ -106,7 +106,7 @@ impl PolicySet {
             },
             resource: policy,
             boundary: caller.and_then(|entry| entry.boundary.as_deref()),
-            scp: if is_limited { self.scp(asked.principal) } else { &[] },
+            scp: if is_limited { self.scp(&asked.principal) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
             ..Policies::NONE

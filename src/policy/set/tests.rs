@@ -102,7 +102,7 @@ fn ask(set: &PolicySet, caller: &str, action: &str, arn: &str, owner: &str) -> F
     let action = Action::parse(action).unwrap();
     let key_action = Action::parse("kms:Decrypt").unwrap();
     let applicable = set.applicable(&Asked {
-        principal: &principal,
+        principal,
         action: &action,
         resource: Arn::parse(arn).map_or(Resource::Any, Resource::Named),
         owner: id(owner),
@@ -162,13 +162,7 @@ fn without_an_action_on_the_key_there_is_no_gate() {
     let principal = Principal::new(PrincipalKind::User, ANA, None).unwrap();
     let action = Action::parse("orders:Delete").unwrap();
     let resource = Resource::Named(Arn::parse(ORDER).unwrap());
-    let asked = Asked {
-        principal: &principal,
-        action: &action,
-        resource,
-        owner: id(OWNER),
-        key_action: None,
-    };
+    let asked = Asked { principal, action: &action, resource, owner: id(OWNER), key_action: None };
     assert!(set.applicable(&asked).policies.key.is_none());
 }
 

@@ -284,10 +284,21 @@ fn second_factors_are_told_from_passwords() {
 
 #[test]
 fn times_of_the_token_and_of_the_login_are_kept() {
-    let identity = ibm_of(json!({ "iam_id": "i", "auth_time": 5.9 })).unwrap();
+    let identity = ibm_of(json!({ "iam_id": "i", "auth_time": 5.9, "iat": 6.1 })).unwrap();
     assert_eq!(identity.authenticated_at, Some(UnixSeconds(5)));
+    assert_eq!(identity.issued_at, Some(UnixSeconds(6)));
     assert_eq!(identity.not_before, Some(UnixSeconds(1)));
     assert_eq!(identity.expires_at, UnixSeconds(9));
+}
+
+#[test]
+fn session_tags_are_apart_without_regard_to_letter_case() {
+    let tags = |tags: Value| {
+        mapped_of(json!({ "tenant": { "id": "acme" }, "sub": "robot", "tags": tags }))
+            .map(|identity| identity.session_tags.len())
+    };
+    assert_eq!(tags(json!({ "team": "a", "site": "b" })), Ok(2));
+    assert_eq!(tags(json!({ "team": "a", "Team": "b" })), Err(invalid("session_tags")));
 }
 
 #[test]
