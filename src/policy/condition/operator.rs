@@ -116,6 +116,11 @@ impl Operator {
             .map(|(_, known)| known)
     }
 
+    /// The names without set operators and `IfExists`, for suggestions.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        COMPARISONS.iter().map(|comparison| comparison.name)
+    }
+
     /// Whether an absent key or no match is what it asks for.
     pub(crate) fn is_negated(self) -> bool {
         self.comparison.negated == Negated::Yes
