@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use clap::Parser as _;
+use crossgate::cli::access::{self as cli, Outcome};
 use crossgate::iam::{AccountId, Arn};
 use crossgate::policy::StatementRef;
 use crossgate::policy::access::{self, ExternalGrant, Reach};
@@ -112,3 +114,112 @@ fn external_line(grant: &ExternalGrant<'_>) -> String {
         names.collect::<String>(),
     )
 }
+
+#[test]
+fn a_report_for_people_names_statements_places_and_conditions() {
+    let (outcome, text) = report(&["--resource", "arn:aws:s3:::b/k"], SHARED);
+    assert_eq!(outcome, Outcome::Told);
+    let expect = "\
+arn:aws:s3:::b/k of account 222222222222
+
+service logs.amazonaws.com
+  s3:putobject
+    by resource policy `line 7`, statement 2, set.json:11:9
+
+arn:aws:iam::111111111111:user/ana, from account 111111111111
+  s3:getobject if conditions hold
+    by resource policy `line 7`, `Share`, set.json:8:9, if StringEquals aws:principalorgid
+    by identity policy `line 4`, statement 1, set.json:5:9
+
+2 ways
+";
+    let mut paragraphs: Vec<&str> = text.split("\n\n").collect();
+    let mut expected: Vec<&str> = expect.split("\n\n").collect();
+    paragraphs.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(paragraphs, expected, "{text}");
+}
+
+#[test]
+fn a_report_for_programs_has_the_same() {
+    let (_, text) = report(&["--resource", "arn:aws:s3:::b/k", "--format", "json"], SHARED);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&report["owner"], &report["known"]), (&"222222222222".into(), &true.into()));
+    let ana = &report["reach"].as_array().unwrap().iter().find(|it| it["kind"] == "principal");
+    let ana = ana.unwrap();
+    assert_eq!(ana["who"], "arn:aws:iam::111111111111:user/ana");
+    assert_eq!(
+        (&ana["through"], &ana["account"]),
+        (&"cross-account".into(), &"111111111111".into())
+    );
+    let grant = &ana["grants"][0];
+    assert_eq!(
+        (&grant["actions"][0], &grant["certainty"]),
+        (&"s3:getobject".into(), &"conditional".into())
+    );
+    let share = &grant["statements"][0];
+    assert_eq!((&share["sid"], &share["line"]), (&"Share".into(), &8.into()));
+    assert_eq!(share["conditions"][0]["key"], "aws:principalorgid");
+}
+
+#[test]
+fn values_of_conditions_are_never_shown() {
+    for format in ["text", "json"] {
+        for asked in [&["--external"][..], &["--resource", "arn:aws:s3:::b/k"]] {
+            let (outcome, text) = report(&[asked, &["--format", format]].concat(), SHARED);
+            assert_eq!(outcome, Outcome::Told);
+            assert!(text.contains("aws:principalorgid"), "{text}");
+            assert!(!text.contains("o-secret"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_resource_that_no_policy_names_is_told_as_unknown() {
+    let owner = ["--owner", "222222222222"];
+    let outcome = |arn| report(&[&["--resource", arn][..], &owner].concat(), SHARED).0;
+    assert_eq!(outcome("arn:aws:s3:::other/k"), Outcome::Unknown);
+    assert_eq!(outcome("arn:aws:s3:::b/k"), Outcome::Told);
+    // An identity policy names it, though no account lists it.
+    assert_eq!(outcome("arn:aws:s3:::b"), Outcome::Told);
+}
+
+#[test]
+fn what_can_not_be_asked_is_an_error() {
+    let error = |asked: &[&str]| {
+        let args = Cli::try_parse_from([&["access"], asked].concat()).unwrap().args;
+        cli::write(&args, &policy_set::read(SHARED), &mut Vec::new()).unwrap_err().to_string()
+    };
+    assert!(error(&["--resource", "b/k"]).starts_with("`b/k` is no ARN"));
+    let error = error(&["--resource", "arn:aws:s3:::other/k"]);
+    assert!(error.contains("does not tell its owner; hint: name it by `--owner`"), "{error}");
+    for wrong in [&["access"][..], &["access", "--external", "--resource", "arn:aws:s3:::b/k"]] {
+        assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[derive(Debug, clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: cli::AccessArgs,
+}
+
+fn report(asked: &[&str], set: &str) -> (Outcome, String) {
+    let args = Cli::try_parse_from([&["access"], asked].concat()).unwrap().args;
+    let mut out = Vec::new();
+    let outcome = cli::write(&args, &policy_set::read(set), &mut out).unwrap();
+    (outcome, String::from_utf8(out).unwrap())
+}
+
+const SHARED: &str = r#"{ "accounts": {
+  "111111111111": { "principals": [
+    { "arn": "arn:aws:iam::111111111111:user/ana", "policies": [
+      { "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b*" } ] } ] } ] },
+  "222222222222": { "resources": [ { "resource": "arn:aws:s3:::b/*", "policy":
+      { "Version": "2012-10-17", "Statement": [
+        { "Sid": "Share", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*",
+          "Principal": { "AWS": "111111111111" },
+          "Condition": { "StringEquals": { "aws:PrincipalOrgID": "o-secret" } } },
+        { "Effect": "Allow", "Action": "s3:PutObject", "Resource": "*",
+          "Principal": { "Service": "logs.amazonaws.com" } } ] } } ] } } }"#;

@@ -2,6 +2,7 @@
 //!
 //! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
 
+pub mod access;
 pub mod check;
 pub mod demo;
 pub mod events;

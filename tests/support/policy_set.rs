@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use crossgate::iam::AccountId;
-use crossgate::policy::json::{self, Json, Node};
+use crossgate::policy::json::{self, Json, Lines, Node};
 use crossgate::policy::set::{
     AccountParts, AccountPolicies, KeyEntry, Membership, Organization, PolicySet, PrincipalEntry,
     ResourceEntry,
@@ -105,7 +105,8 @@ fn policy(text: &str, node: &Node, kind: PolicyType) -> Arc<CompiledPolicy> {
     let (line, _) = place(text, node.offset);
     let Some(document) = checked.document else { panic!("line {line}: {:?}", checked.findings) };
     let source = Source { file: FILE.into() };
-    Arc::new(compile(&document, &format!("line {line}"), source, text).unwrap())
+    let lines = Lines::new(text);
+    Arc::new(compile(&document, &format!("line {line}"), source, &lines).unwrap())
 }
 
 fn members(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {

@@ -1,6 +1,7 @@
 //! The condition keys that crossgate has values for, and what is known of them.
 
 use crate::policy::context::{ConditionKey, KeyName};
+use crate::policy::finding::nearest;
 
 /// Whether a key tells who calls or from where, so that a condition on it limits callers.
 pub(super) fn limits_caller(key: &str) -> bool {
@@ -64,22 +65,8 @@ pub(super) struct Unknown {
 /// configuration may have any name.
 pub(super) fn unknown(key: &str) -> Option<Unknown> {
     let known = ConditionKey::new(key);
-    let name = known.as_str().strip_prefix("aws:")?;
-    (known.name == KeyName::Other).then(|| Unknown { meant: nearest(name) })
-}
-
-fn nearest(name: &str) -> Option<&'static str> {
-    // A third of the letters wrong still reads as a typo; more is another word.
-    let distance_max = (name.chars().count() / 3).max(1);
-    let distance =
-        |it: &str| strsim::damerau_levenshtein(name, &without_service(it).to_ascii_lowercase());
-    let by_distance = SPELLINGS.into_iter().map(|it| (distance(it), it));
-    let (_, nearest) = by_distance.filter(|(it, _)| *it <= distance_max).min()?;
-    Some(nearest)
-}
-
-fn without_service(key: &str) -> &str {
-    key.strip_prefix("aws:").unwrap_or(key)
+    let is_global = known.as_str().starts_with("aws:");
+    (is_global && known.name == KeyName::Other).then(|| Unknown { meant: nearest(key, SPELLINGS) })
 }
 
 /// The global keys as they are written.
