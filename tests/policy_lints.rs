@@ -49,10 +49,10 @@ fn findings(kind: &str, text: &str) -> String {
     let policy_type = PolicyType::ALL.into_iter().find(|it| it.as_str() == kind).unwrap();
     let home = Home { account: Some(own).filter(|it| !it.is_empty()), organization: None };
     let checked = document::check(&json::parse(text).unwrap(), policy_type);
-    let document = checked.document.unwrap_or_else(|| panic!("{:?}\n{text}", checked.findings));
+    assert!(checked.document.is_some(), "{:?}\n{text}", checked.findings);
     let mut out = String::new();
-    for finding in lint::document(&document, home) {
-        let (line, column) = policy_set::place(text, finding.offset);
+    for finding in lint::document(&checked.document.unwrap(), home) {
+        let (line, column) = json::place(text, finding.offset);
         writeln!(out, "{line}:{column}: {finding}").unwrap();
     }
     out

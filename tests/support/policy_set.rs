@@ -9,7 +9,6 @@
 //! ```
 
 #![expect(
-    dead_code,
     clippy::panic,
     clippy::unwrap_used,
     reason = "each test file uses its part; a failed test panics"
@@ -34,13 +33,6 @@ pub(crate) fn read(text: &str) -> PolicySet {
     }
     set.organization = root.get("organization").map(|it| Arc::new(organization(text, it)));
     set
-}
-
-/// The line and column of a byte, from 1.
-pub(crate) fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap();
-    let line_start = before.rfind('\n').map_or(0, |it| it + 1);
-    (before.matches('\n').count() + 1, before.get(line_start..).unwrap().chars().count() + 1)
 }
 
 fn account(text: &str, id: &str, node: &Node) -> AccountPolicies {
@@ -102,7 +94,7 @@ fn organization(text: &str, node: &Node) -> Organization {
 
 fn policy(text: &str, node: &Node, kind: PolicyType) -> Arc<CompiledPolicy> {
     let checked = document::check(node, kind);
-    let (line, _) = place(text, node.offset);
+    let (line, _) = json::place(text, node.offset);
     let Some(document) = checked.document else { panic!("line {line}: {:?}", checked.findings) };
     let source = Source { file: FILE.into() };
     let lines = Lines::new(text);

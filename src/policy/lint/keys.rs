@@ -33,16 +33,15 @@ pub(super) fn limits_caller(key: &str) -> bool {
 const CALLER_OTHER: [&str; 3] =
     ["kms:calleraccount", "s3:dataaccesspointaccount", "s3:dataaccesspointarn"];
 
-/// Whether every request has a value for a key.
+/// Whether every request has a value for a key; a region and the like come from routes that say so.
 pub(super) fn is_always_present(key: &str) -> bool {
     matches!(
         ConditionKey::new(key).name,
         KeyName::CurrentTime
             | KeyName::EpochTime
-            | KeyName::PrincipalType
-            | KeyName::RequestedRegion
             | KeyName::ResourceAccount
             | KeyName::SecureTransport
+            | KeyName::ViaAwsService
     )
 }
 

@@ -106,11 +106,9 @@ fn is_unique_id(text: &str) -> bool {
 
 /// A statement's name for people: its `Sid`, else its place.
 fn named(document: &Document, statement: &Statement) -> String {
-    match statement.sid.as_ref().filter(|sid| !sid.text.is_empty()) {
-        Some(sid) => format!("`{}`", sid.text),
-        None => {
-            let before = document.statements.iter().take_while(|it| it.offset < statement.offset);
-            format!("{}", before.count() + 1)
-        }
+    if let Some(sid) = statement.sid.as_ref().filter(|sid| !sid.text.is_empty()) {
+        return format!("`{}`", sid.text);
     }
+    let before = document.statements.iter().take_while(|it| it.offset < statement.offset);
+    before.count().saturating_add(1).to_string()
 }

@@ -53,12 +53,11 @@ fn lets_use(statement: &CompiledStatement, reader: &PrincipalPattern) -> bool {
     let Some(principals) = &statement.principals else { return false };
     let means = |entry: &PrincipalPattern| match (entry, reader) {
         (PrincipalPattern::Everyone, _) => true,
-        // Of an account that is let in as a whole, one that the key names may be meant.
-        (PrincipalPattern::Account(_), _) | (_, PrincipalPattern::Account(_)) => {
-            entry.account() == reader.account()
-        }
-        // A session may be of the role that is named.
-        (PrincipalPattern::Session(_), PrincipalPattern::Role { .. })
+        // Of an account as a whole, one that the other side names may be meant; and a session may
+        // be of the role.
+        (PrincipalPattern::Account(_), _)
+        | (_, PrincipalPattern::Account(_))
+        | (PrincipalPattern::Session(_), PrincipalPattern::Role { .. })
         | (PrincipalPattern::Role { .. }, PrincipalPattern::Session(_)) => {
             entry.account() == reader.account()
         }

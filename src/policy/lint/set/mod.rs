@@ -116,7 +116,7 @@ impl<'s> Guarded<'s> {
 fn meet(a: &Shapes, b: &Shapes) -> bool {
     let any = |of: &Shapes, asked: &Shapes| asked.shapes.iter().any(|it| of.fit(it) > Fit::Nothing);
     match (a.negated, b.negated) {
-        (Negated::No, Negated::No) | (Negated::Yes, Negated::No) => any(a, b),
+        (Negated::No | Negated::Yes, Negated::No) => any(a, b),
         (Negated::No, Negated::Yes) => any(b, a),
         (Negated::Yes, Negated::Yes) => true,
     }
