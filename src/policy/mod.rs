@@ -13,6 +13,7 @@ mod combine;
 mod compile;
 mod condition;
 mod context;
+pub mod directory;
 pub mod document;
 mod evaluate;
 pub mod explain;
