@@ -15,7 +15,10 @@ use crossgate::cli::access::{self as cli, Outcome};
 use crossgate::iam::{AccountId, Arn};
 use crossgate::policy::StatementRef;
 use crossgate::policy::access::{self, ExternalGrant, Reach};
+use crossgate::policy::directory::{self, PoliciesConfig};
 use crossgate::policy::lint::{self, AllowlistUse};
+use crossgate::policy::set::UnknownCallers;
+use crossgate::verdict::Mode;
 
 #[path = "support/policy_set.rs"]
 mod policy_set;
@@ -196,6 +199,23 @@ fn what_can_not_be_asked_is_an_error() {
     for wrong in [&["access"][..], &["access", "--external", "--resource", "arn:aws:s3:::b/k"]] {
         assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn the_shipped_policies_tell_their_partners() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies");
+    let config = PoliciesConfig {
+        directory: policies,
+        mode: Mode::Limited,
+        unknown_callers: UnknownCallers::Deny,
+    };
+    let (sets, _) = directory::load(&config).unwrap();
+    let order = Arn::parse("arn:aws:orders::111111111111:order/1").unwrap();
+    let owner = AccountId::parse("111111111111").unwrap();
+    assert!(access::is_known(&sets.enforced, order, owner));
+    assert!(!access::reach(&sets.enforced, order, owner).is_empty());
+    let external = access::external(&sets.enforced);
+    assert!(external.iter().any(|it| it.account.as_deref() == Some("222222222222")));
 }
 
 #[derive(Debug, clap::Parser)]

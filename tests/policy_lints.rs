@@ -4,7 +4,7 @@
 //! `=== why`, the policy type and the own account on a line, the document, `---`, and the findings.
 //! A case of type `set` has a set of policies, as `support/policy_set.rs` reads it.
 
-#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -65,4 +65,46 @@ fn set_findings(text: &str) -> String {
         writeln!(out, "{line}:{column}: {finding}").unwrap();
     }
     out
+}
+
+#[test]
+fn check_tells_what_is_doubtful_together_and_with_the_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let write = |name: &str, text: &str| {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    write(
+        "policies/accounts/222222222222/resources/b.json",
+        r#"{ "resource": "arn:aws:s3:::b/*", "key": "arn:aws:kms:eu:222222222222:key/k",
+  "policy": { "Version": "2012-10-17", "Statement": [
+    { "Effect": "Allow", "Principal": { "AWS": "111111111111" },
+      "Action": "s3:GetObject", "Resource": "*" } ] } }"#,
+    );
+    write(
+        "settings.yaml",
+        "accounts:\n  \"222222222222\":\n    mode: limited\n    allowlist: [\"111111111111\", \
+         \"333333333333\"]\n  \"444444444444\": { mode: limited, allowlist: [\"111111111111\"] }\n",
+    );
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sample-keys.json");
+    fs::copy(keys, root.join("jwks.json")).unwrap();
+    write(
+        "crossgate.yaml",
+        "listeners: [{ address: \"127.0.0.1:8080\" }]\nissuers: [{ issuer: \"https://a\", \
+         audiences: [b], algorithms: [ES256], jwks: { file: jwks.json }, claims: { account: /a, \
+         principal: /b } }]\nupstreams: { u: { endpoints: [\"http://127.0.0.1:9\"] } }\nroutes: [{ \
+         path: /a, methods: [GET], public: true, upstream: u }]\nsettings: { file: settings.yaml \
+         }\nevents: { directory: events }\npolicies: { directory: policies, mode: limited }\n",
+    );
+    let config = crossgate::config::load(&root.join("crossgate.yaml")).unwrap();
+    let found = crossgate::config::policies::check(&config);
+    let found: Vec<String> = found.iter().map(|it| it.to_string()).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let key = "b.json:1:1: the key `arn:aws:kms:eu:222222222222:key/k` has no policy here";
+    assert!(found[0].contains(key), "{found:#?}");
+    let account = "settings.yaml:4:33: no policy of account `222222222222` lets account \
+                   `333333333333` in";
+    assert!(found[1].contains(account), "{found:#?}");
 }

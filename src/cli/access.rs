@@ -9,6 +9,7 @@ mod reach;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -73,7 +74,7 @@ pub enum AccessError {
 
 /// Reports on standard output, with policies that `load` reads, and maps the end to an exit code:
 /// 0 done, 1 no policy names the resource, 2 could not run.
-pub fn run(args: &AccessArgs, load: impl Fn(&Path) -> Result<PolicySet, String>) -> ExitCode {
+pub fn run(args: &AccessArgs, load: impl Fn(&Path) -> Result<Arc<PolicySet>, String>) -> ExitCode {
     let written =
         load(&args.config).map_err(AccessError::Policies).and_then(|set| match args.format {
             Format::Json => write(args, &set, &mut io::stdout().lock()),
