@@ -97,11 +97,8 @@ impl<'n> Details<'n> {
 
     fn managed_policy(&mut self, file: &mut File<'_>, node: &'n Node) {
         let Some(object) = file.object(node, "a managed policy") else { return };
-        let (Some((name, _)), Some((arn, at))) =
-            (file.text(object, "PolicyName"), file.text(object, "Arn"))
-        else {
-            return;
-        };
+        let Some((arn, at)) = file.text(object, "Arn") else { return };
+        let name = file.optional_text(object, "PolicyName").unwrap_or_else(|| last_part(arn));
         let Some(document) = default_version(file, object, name) else { return };
         if self.managed.contains_key(arn) {
             file.error(at, format!("the policy `{arn}` is there twice"));
