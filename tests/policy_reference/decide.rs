@@ -55,7 +55,8 @@ pub(crate) fn decide(request: &Request, policies: &Policies) -> Answer {
     let mut worst: Option<Verdict> = None;
     for (n, action) in request.actions.iter().enumerate() {
         let mut verdict = ask_resource(request, policies, action);
-        if let (0, Some(key)) = (n, &policies.key) {
+        let key = policies.key.as_ref().filter(|_| n == 0 && !is_free(request, action));
+        if let Some(key) = key {
             verdict = both(verdict, ask_key(request, policies, key));
         }
         let is_worse =
@@ -130,11 +131,7 @@ fn both(main: Verdict, key: Verdict) -> Verdict {
 
 /// Facts, section 4.1.
 fn ask(ask: &Ask<'_>) -> Verdict {
-    let caller = &ask.request.caller;
-    // Section 5.1: nobody needs a permission to ask who they are, and nothing denies it.
-    let has_credentials = !matches!(caller.kind, Kind::Anonymous | Kind::WebIdentity);
-    let is_free = ["sts:getcalleridentity", "sts:getsessiontoken"].contains(&ask.action);
-    if is_free && has_credentials {
+    if is_free(ask.request, ask.action) {
         let (missing, statements) = (BTreeSet::new(), BTreeSet::new());
         return Verdict { decision: "allow", layer: "identity", missing, statements };
     }
@@ -163,6 +160,12 @@ fn ask(ask: &Ask<'_>) -> Verdict {
             statements: BTreeSet::new(),
         },
     }
+}
+
+/// Section 5.1: nobody needs a permission to ask who they are, and nothing denies it.
+fn is_free(request: &Request, action: &str) -> bool {
+    let has_credentials = !matches!(request.caller.kind, Kind::Anonymous | Kind::WebIdentity);
+    has_credentials && ["sts:getcalleridentity", "sts:getsessiontoken"].contains(&action)
 }
 
 /// Step 1: any Deny in any policy that applies. The first layer names the answer.

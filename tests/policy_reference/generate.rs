@@ -328,7 +328,7 @@ impl Maker {
         let context = self.context();
         let multivalued = if self.percent(80) { vec!["aws:TagKeys"] } else { Vec::new() };
         json!({
-            "principal": self.principal(),
+            "principal": self.principal(action),
             "action": action,
             "resource": { "arn": arn, "account": owner },
             "context": context,
@@ -340,6 +340,9 @@ impl Maker {
     fn also_action(&mut self, arn: &str) -> &'static str {
         loop {
             let action = self.action();
+            if action == "sts:GetCallerIdentity" {
+                continue;
+            }
             let is_trust = arn.contains(":role/") && action.starts_with("sts:");
             if is_trust == (self.kind == Kind::Trust) {
                 return action;
@@ -347,8 +350,10 @@ impl Maker {
         }
     }
 
-    fn principal(&mut self) -> Value {
-        match self.rng.u32(..100) {
+    fn principal(&mut self, action: &str) -> Value {
+        // Who has assumed no role yet has no identity to ask for.
+        let kinds = if action == "sts:GetCallerIdentity" { 95 } else { 100 };
+        match self.rng.u32(..kinds) {
             0..86 => {
                 let arn = self.one(&words::CALLERS);
                 json!({ "arn": arn, "account": arn.split(':').nth(4) })

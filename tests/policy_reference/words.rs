@@ -57,7 +57,7 @@ pub(crate) const AWS_ENTRIES: [&str; 21] = [
 ];
 
 /// Actions of ordinary resources.
-pub(crate) const ACTIONS: [&str; 12] = [
+pub(crate) const ACTIONS: [&str; 13] = [
     "s3:GetObject",
     "s3:GetObject",
     "s3:GetObject",
@@ -68,6 +68,7 @@ pub(crate) const ACTIONS: [&str; 12] = [
     "sqs:GetQueue",
     "iam:GetRole",
     "sts:GetFederationToken",
+    "sts:GetCallerIdentity",
     "s3express:GetObject",
     "ab:aaa",
 ];
