@@ -6,10 +6,12 @@ pub mod check;
 pub mod demo;
 pub mod events;
 mod excerpt;
+pub mod explain;
 pub mod health;
 pub mod policy;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod token;
 
 use std::io;
@@ -37,6 +39,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Searches the event log and follows it
     Events(events::EventsArgs),
+    /// Decides one request and tells each step
+    Explain(explain::ExplainArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
     Health(health::HealthArgs),
     /// Looks into policy documents
@@ -45,6 +49,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
+    /// Decides scenarios, each a question with its policies
+    Simulate(simulate::SimulateArgs),
     /// Looks into tokens
     Token(TokenArgs),
 }
@@ -79,12 +85,14 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
             policy::validate(&args)
         }
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
     }
 }

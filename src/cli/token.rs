@@ -143,7 +143,7 @@ enum Outcome {
 
 /// Why there is no answer.
 #[derive(Debug)]
-struct CannotRun(String);
+pub(super) struct CannotRun(pub(super) String);
 
 fn usage(hint: &str) -> CannotRun {
     CannotRun(format!("{hint}\nhint: see `crossgate token verify --help`"))
@@ -190,7 +190,7 @@ fn require_audience(
 }
 
 /// The key sets with the keys of the issuer that the token names: the others are not needed.
-fn load_keys(token: &str, issuers: Vec<IssuerSpec>) -> Result<KeySets, CannotRun> {
+pub(super) fn load_keys(token: &str, issuers: Vec<IssuerSpec>) -> Result<KeySets, CannotRun> {
     let key_sets = KeySets::new(issuers);
     let named = Jws::parse(token).and_then(|jws| jws.claims()).ok();
     let named = named.as_ref().and_then(|claims| claims.get("iss")?.as_str());
@@ -290,7 +290,7 @@ fn write_json(answer: &Answer, output: &mut dyn Write) -> Result<(), CannotRun> 
     output.write_all(&text).and_then(|()| output.flush()).map_err(broken)
 }
 
-fn read_token(args: &VerifyArgs, input: &mut dyn BufRead) -> Result<String, CannotRun> {
+pub(super) fn read_token(args: &VerifyArgs, input: &mut dyn BufRead) -> Result<String, CannotRun> {
     let text =
         match (&args.token, &args.token_file) {
             (Some(token), None) => return Ok(token.clone()),

@@ -1,0 +1,1 @@
+//! The walk that explains, and the words it finds.

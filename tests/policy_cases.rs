@@ -1,0 +1,63 @@
+//! Goal: the answers that the facts about IAM give, section by section, are the engine's and the
+//! reference's.
+//!
+//! Method: `tests/cases/policy/*.json`, whose forms `tests/policy_reference/cases.rs` explains. Each
+//! scenario goes through the naive reference and through the engine as `crossgate simulate` does.
+
+use policy_reference::cases::{Case, read_all};
+use policy_reference::scenario::answer_line;
+
+mod policy_reference;
+
+/// As many cases as the facts are worth at least.
+const CASES_MIN: usize = 250;
+
+#[test]
+fn the_reference_gives_every_expected_answer() {
+    check_all(|line| match answer_line(line) {
+        Ok(answer) => Given {
+            decision: answer.decision.to_owned(),
+            layer: answer.layer.to_owned(),
+            missing: answer.missing.into_iter().map(str::to_owned).collect(),
+            error: String::new(),
+        },
+        Err(error) => Given { decision: "error".to_owned(), error, ..Given::default() },
+    });
+}
+
+/// What was answered.
+#[derive(Default)]
+struct Given {
+    decision: String,
+    layer: String,
+    missing: Vec<String>,
+    error: String,
+}
+
+#[track_caller]
+fn check_all(answer: impl Fn(&str) -> Given) {
+    let (cases, written) = read_all();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let given = answer(&case.line);
+        if !is_expected(case, &given) {
+            let Case { name, why, line, expect } = case;
+            let Given { decision, layer, missing, error } = given;
+            let given = format!("{decision} by {layer}, missing {missing:?}, error {error:?}");
+            wrong.push(format!("{name}: {why}\n  {line}\n  expected {expect:?}\n  given {given}"));
+        }
+    }
+    assert!(CASES_MIN <= written, "only {written} cases");
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+fn is_expected(case: &Case, given: &Given) -> bool {
+    let expect = &case.expect;
+    let decision = match &expect.decision {
+        Some(decision) => given.decision == *decision,
+        None => given.decision != "error",
+    };
+    decision
+        && expect.layer.as_ref().is_none_or(|layer| given.layer == *layer)
+        && expect.missing.as_ref().is_none_or(|missing| given.missing == *missing)
+}
