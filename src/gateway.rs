@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -27,6 +27,7 @@ use crate::forward;
 use crate::iam::{AccountId, IdentityKind, IdentityType};
 use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
 use crate::perimeter::TypeSetting;
+use crate::policy::directory::{DirectoryError, PolicyStore};
 use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
 use crate::snapshot::{Change, Part, Snapshot, SnapshotReader, SnapshotWriter};
 use crate::telemetry::{self, ReloadResult};
@@ -74,6 +75,9 @@ pub enum StartError {
     /// Keys can't be fetched.
     #[error(transparent)]
     Keys(#[from] JwksError),
+    /// The policies are unusable.
+    #[error(transparent)]
+    Policies(#[from] DirectoryError),
     /// The settings are unusable.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -103,6 +107,11 @@ impl Gateway {
             on_update,
         );
         settings.load_initial().await?;
+        let policies =
+            config.policies.as_ref().map(|policies| PolicyStore::new(policies, writer.clone()));
+        if let Some(policies) = &policies {
+            policies.reload().await?;
+        }
         let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
 
         let mut tasks = JoinSet::new();
@@ -136,11 +145,13 @@ impl Gateway {
             writer,
             keys,
             settings: settings.clone(),
+            policies,
             tls,
             turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
         tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
+        tasks.spawn(Arc::clone(&reloader).follow_policies());
         tasks.spawn(Arc::clone(&reloader).follow());
         Ok(Self {
             addresses,
@@ -195,6 +206,7 @@ struct Reloader {
     writer: SnapshotWriter,
     keys: JwksHandle,
     settings: SettingsStore,
+    policies: Option<PolicyStore>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
     /// Held from reading to publishing: what was read first must not come in force last.
     turn: tokio::sync::Mutex<()>,
@@ -220,6 +232,18 @@ impl Reloader {
         self.reload_configuration().await;
         // A refusal is recorded by the store itself.
         let _ = self.settings.reload(Reload::Always).await;
+        if let Some(policies) = &self.policies {
+            let _ = policies.reload().await;
+        }
+    }
+
+    /// Follows the policy directory, until told to stop.
+    async fn follow_policies(self: Arc<Self>) {
+        let Some(policies) = &self.policies else { return };
+        tokio::select! {
+            () = self.end.cancelled() => {}
+            () = policies.follow() => {}
+        }
     }
 
     /// Takes over the configuration file; returns what is in force now, or `None` if the file was
@@ -234,6 +258,7 @@ impl Reloader {
                 Ok(()) => {
                     self.warn_of_restart(&new);
                     publish(&self.writer, &new);
+                    self.count_policies(&new).await;
                     self.keys.reconfigure();
                     tracing::info!(file = source, "the configuration was reloaded");
                     return Some(new);
@@ -273,6 +298,14 @@ impl Reloader {
         Ok(())
     }
 
+    /// Takes over how policies count. Their directory stays, and so do they: a section that is gone
+    /// or names another directory takes a restart.
+    async fn count_policies(&self, new: &Config) {
+        if let (Some(store), Some(policies)) = (&self.policies, &new.policies) {
+            store.configure(policies.mode, policies.unknown_callers).await;
+        }
+    }
+
     /// What names a socket, a directory or a thread stays as it was at start.
     fn warn_of_restart(&self, new: &Config) {
         let old = &self.config;
@@ -281,6 +314,7 @@ impl Reloader {
             ("admin", old.admin != new.admin),
             ("workers", old.workers != new.workers),
             ("events", old.events != new.events),
+            ("policies", policy_directory(old) != policy_directory(new)),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "a change of this key takes effect after a restart");
@@ -291,6 +325,10 @@ impl Reloader {
 /// What a listener is since the start; its certificates reload.
 fn sockets(config: &Config) -> Vec<(SocketAddr, bool)> {
     config.listeners.iter().map(|listener| (listener.address, listener.tls.is_some())).collect()
+}
+
+fn policy_directory(config: &Config) -> Option<&Path> {
+    config.policies.as_ref().map(|policies| policies.directory.as_path())
 }
 
 /// The configuration's own file and those of its certificates.

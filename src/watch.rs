@@ -2,6 +2,8 @@
 //!
 //! Flows in: paths. Flows out: which of them have a new content or place. Reads no content.
 
+mod tree;
+
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+
+pub use tree::{TREE_QUIET, TreeChange, TreeWatcher};
 
 /// Watches files; each may be absent, a link, or replaced.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A warm decision allocates nothing: memory on the request path is time, and grows with traffic.
 //!
 //! Goal: no allocation between a parsed head and a permit once the token is known, with and without
-//! an event. Method: count this thread's allocations over a thousand decisions, by a gate without a
+//! an event, with and without policies. Method: count this thread's allocations over a thousand decisions, by a gate without a
 //! metrics recorder, whose histograms keep samples until they are collected.
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
@@ -13,11 +13,14 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use crossgate::clock::{SystemClock, UnixMillis};
 use crossgate::event::EventsConfig;
 use crossgate::event::log::EventLog;
-use crossgate::forward::ClientAddress;
+use crossgate::forward::{ClientAddress, Protocol};
 use crossgate::iam::AccountId;
 use crossgate::perimeter::{AccountSetting, SettingsIndex};
+use crossgate::policy::set::PolicySets;
 use crossgate::proxy::{Circumstances, Gate};
-use crossgate::route::{EdgeRules, QuestionSpec, RouteSpec, RouteTable, Upstream};
+use crossgate::route::{
+    ContextSource, ContextSpec, EdgeRules, QuestionSpec, RouteSpec, RouteTable, Upstream,
+};
 use crossgate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
 use crossgate::token::{
     Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, KeySet, KeySets, Verifier,
@@ -30,31 +33,39 @@ const ISSUER: &str = "https://iam.example.com/identity";
 
 #[test]
 fn a_warm_decision_allocates_nothing_in_any_mode() {
-    for mode in Mode::ALL {
+    for (mode, policies) in [
+        (Mode::Unrestricted, None),
+        (Mode::ReportOnly, None),
+        (Mode::Limited, None),
+        (Mode::Unrestricted, Some(Mode::Unrestricted)),
+        (Mode::ReportOnly, Some(Mode::ReportOnly)),
+        (Mode::Limited, Some(Mode::ReportOnly)),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let config = EventsConfig { directory: directory.path().into(), ..EventsConfig::default() };
         let (log, mut appenders) = EventLog::open(&config, "test", 1).unwrap();
-        let (reader, head) = world(mode);
+        let (reader, head) = world(mode, policies);
         let mut gate = Gate::new(&reader, Verifier::new().worker(), appenders.pop().unwrap());
         let peer = ClientAddress::of_peer([192, 0, 2, 10].into());
         let mut decide = |times| {
             for _ in 0..times {
                 let (now, started) = (SystemClock.now(), SystemClock.tick());
                 let decision = gate.decision_id(now);
-                let circumstances = Circumstances { decision, peer: &peer, now, started };
+                let protocol = Protocol::Http;
+                let circumstances = Circumstances { decision, peer: &peer, protocol, now, started };
                 assert!(gate.authorize(&head, &circumstances).is_ok());
             }
         };
         decide(10);
         let counted = allocation_counter::measure(|| decide(1000));
-        assert_eq!(counted.count_total, 0, "{mode:?}: {counted:?}");
+        assert_eq!(counted.count_total, 0, "{mode:?}, policies {policies:?}: {counted:?}");
         drop(gate);
         log.close().unwrap();
     }
 }
 
 /// A snapshot in which a partner is on the owner's allowlist, and the head of its request.
-fn world(mode: Mode) -> (SnapshotReader, request::Parts) {
+fn world(mode: Mode, policies: Option<Mode>) -> (SnapshotReader, request::Parts) {
     let key = Ed25519KeyPair::generate().unwrap();
     let x = BASE64URL_NOPAD.encode(key.public_key().as_ref());
     let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
@@ -69,10 +80,16 @@ fn world(mode: Mode) -> (SnapshotReader, request::Parts) {
         edge: Arc::new(EdgeRules::default()),
         key_sets: Arc::new(KeySets::new(vec![issuer()]).with_keys(ISSUER, keys)),
     });
+    // Nothing is granted: two denials on each request, both recorded where the mode reports.
+    let sets = policies.map(|mode| {
+        Arc::new(PolicySets { mode, enforced: Arc::default(), candidate: Some(Arc::default()) })
+    });
+    writer.publish(Part::Policies, "", UnixMillis(0), |_| Change::Policies(sets));
     let head = Request::get("/v1/accounts/owner/orders/7")
         .header("host", "orders.example")
         .header("authorization", format!("Bearer {}", token(&key)))
         .header("user-agent", "curl/8.5.0")
+        .header("x-team", "red")
         .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     (reader, head.body(()).unwrap().into_parts().0)
 }
@@ -106,6 +123,14 @@ fn issuer() -> IssuerSpec {
     }
 }
 
+fn context(key: &str, texts: &[&str]) -> ContextSpec {
+    let source = match texts {
+        [text] => ContextSource::One((*text).into()),
+        texts => ContextSource::Many(texts.iter().map(|text| (*text).into()).collect()),
+    };
+    ContextSpec { key: key.into(), source }
+}
+
 fn route() -> RouteSpec {
     RouteSpec {
         path: "/v1/accounts/{account}/orders/{*order}".into(),
@@ -115,6 +140,12 @@ fn route() -> RouteSpec {
             resource: "arn:aws:orders::{account}:order/{order}".into(),
             owner: "{account}".into(),
             key_action: None,
+            context: vec![
+                context("aws:RequestTag/team", &["{header:x-team}-{order}"]),
+                context("orders:Kind", &["standard"]),
+                context("orders:Kinds", &["standard", "express"]),
+                context("orders:Absent", &["{header:x-absent}"]),
+            ],
         }),
         upstream: Arc::new(Upstream {
             name: "orders".into(),

@@ -1,4 +1,5 @@
-//! `crossgate check`: validates the configuration and settings, and looks for what is doubtful.
+//! `crossgate check`: validates configuration, settings and policies, and looks for what is
+//! doubtful.
 //!
 //! Flows in: the command's arguments. Flows out: findings on standard output, an exit code.
 //! Changes nothing and listens nowhere.
@@ -12,9 +13,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::excerpt::Excerpt;
-use crate::config::{self, Config, ConfigError, Finding, Severity, settings_lints};
+use crate::config::{self, Config, ConfigError, Finding, Severity, policies, settings_lints};
 
-/// Validates the configuration and settings, and looks for what is doubtful.
+/// Validates configuration, settings and policies, and looks for what is doubtful.
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
     /// The configuration file.
@@ -95,6 +96,7 @@ fn inspect(loaded: Result<Config, ConfigError>) -> Result<Vec<Finding>, ConfigEr
         Ok(config) => {
             let mut findings = config.warnings.clone();
             findings.extend(settings_lints::check(&config));
+            findings.extend(policies::check(&config));
             Ok(findings)
         }
         Err(ConfigError::Invalid { findings }) => Ok(findings),

@@ -35,15 +35,15 @@ impl Excerpt {
         writeln!(out, " {DIM}{number} |{DIM:#} {}", printable(text))?;
         writeln!(out, " {DIM}{margin} |{DIM:#} {indent}{style}{marks}{style:#}")?;
         if let Some(hint) = hint {
-            writeln!(out, " {DIM}{margin} ={DIM:#} hint: {hint}")?;
+            writeln!(out, " {DIM}{margin} ={DIM:#} hint: {}", printable(hint))?;
         }
         writeln!(out)
     }
 }
 
-/// A document's line without what a terminal would obey.
-fn printable(line: &str) -> String {
-    line.chars()
+/// A document's text without what a terminal would obey.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
         .map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
 }

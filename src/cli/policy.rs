@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::check::{ERROR, Format, GOOD, WARNING, counted};
-use crate::cli::excerpt::Excerpt;
+use crate::cli::excerpt::{Excerpt, printable};
 use crate::policy::json::{self, Lines};
 use crate::policy::{self, PolicyFinding, PolicyType, Severity, Source, document};
 
@@ -175,7 +175,7 @@ impl Validated {
                 Severity::Warning => WARNING,
             };
             let (line, column) = lines.place(finding.offset);
-            let (severity, message) = (finding.severity.as_str(), &finding.message);
+            let (severity, message) = (finding.severity.as_str(), printable(&finding.message));
             writeln!(out, "{file}:{line}:{column}: {style}{severity}{style:#}: {message}")?;
             excerpt(&lines, line, finding).write(out, style, finding.hint.as_deref())?;
         }

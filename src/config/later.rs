@@ -1,25 +1,15 @@
-//! `policies` and `sts`: known and read, but not in this version.
+//! `sts`: known and read, but not in this version.
 //!
-//! A configuration that asks for them is refused: to start without enforcing what it says would
-//! leave doors open that their owner believes shut.
+//! A configuration that asks for it is refused: what it says would not be done.
 
 use crate::config::reader::{Reader, Table};
 
-pub(super) const POLICIES_KEYS: &[&str] = &["directory", "mode", "unknown_callers"];
 pub(super) const STS_KEYS: &[&str] = &["address", "issuer", "keys", "audiences", "duration"];
 pub(super) const STS_KEYS_KEYS: &[&str] = &["directory", "algorithm", "rotate"];
 pub(super) const STS_DURATION_KEYS: &[&str] = &["default", "max"];
 
-/// Refuses both sections where they are present, and checks their keys.
+/// Refuses the section where it is present, and checks its keys.
 pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>) {
-    if let Some(node) = root.get("policies") {
-        reader.findings.error_hint(
-            root.key_at("policies"),
-            "`policies` can't be enforced by this version",
-            "remove the section: without it the perimeter alone decides",
-        );
-        reader.table(node, "policies", POLICIES_KEYS);
-    }
     if let Some(node) = root.get("sts") {
         reader.findings.error_hint(
             root.key_at("sts"),

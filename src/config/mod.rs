@@ -17,6 +17,7 @@ mod later;
 mod listeners;
 pub mod node;
 mod observed;
+pub mod policies;
 mod reader;
 mod route_lints;
 mod routes;
@@ -34,6 +35,7 @@ use crate::config::reader::{Reader, Table};
 use crate::config::upstreams::Upstreams;
 use crate::event::EventsConfig;
 use crate::listener::ListenerSpec;
+use crate::policy::directory::PoliciesConfig;
 use crate::route::{EdgeRules, RouteSpec, RouteTable, Upstream};
 use crate::token::IssuerSpec;
 
@@ -60,6 +62,8 @@ pub struct Config {
     pub edge: EdgeRules,
     /// The accounts' settings; `None`: every account is unrestricted.
     pub settings_file: Option<PathBuf>,
+    /// The policies; `None`: the perimeter alone decides.
+    pub policies: Option<PoliciesConfig>,
     /// Where decisions are recorded.
     pub events: EventsConfig,
     /// What is doubtful, but no reason to refuse.
@@ -139,6 +143,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> 
         upstreams,
         edge: edge::read(reader, root),
         settings_file: read_settings(reader, root),
+        policies: policies::read(reader, root),
         events,
         warnings: Vec::new(),
     })
@@ -212,7 +217,7 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("routes", routes::ROUTE_KEYS),
     ("upstreams", upstreams::UPSTREAM_KEYS),
     ("settings", SETTINGS_KEYS),
-    ("policies", later::POLICIES_KEYS),
+    ("policies", policies::POLICIES_KEYS),
     ("events", events::EVENTS_KEYS),
     ("events.on_full", events::ON_FULL_KEYS),
     ("events.retention", events::RETENTION_KEYS),

@@ -67,6 +67,11 @@ impl<'a> Reader<'a> {
         Self { findings, directory }
     }
 
+    /// Where relative paths start.
+    pub(super) fn directory(&self) -> &'a Path {
+        self.directory
+    }
+
     /// Opens a mapping; each key that is not `known` is a finding.
     pub(super) fn table<'n>(
         &mut self,

@@ -107,7 +107,7 @@ fn gathered<T>(
 
 fn compile_principals(element: &PrincipalElement) -> Principals {
     let entries = element.entries.iter().map(|entry| compile_principal(entry.kind, &entry.value));
-    Principals { negated: element.negated, entries: entries.collect() }
+    Principals::new(element.negated, entries.collect())
 }
 
 /// What a listed principal means; `check` has refused what means nothing.

@@ -289,6 +289,35 @@ impl fmt::Display for Rfc3339 {
 /// 9999-12-31T23:59:59Z.
 const SECONDS_MAX: i64 = 253_402_300_799;
 
+/// A request for tests.
+#[cfg(test)]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestContext(Vec<(ConditionKey, Values<'static>)>);
+
+#[cfg(test)]
+impl TestContext {
+    pub(crate) fn with(mut self, key: &str, values: Values<'static>) -> Self {
+        self.0.push((ConditionKey::new(key), values));
+        self
+    }
+
+    pub(crate) fn with_text(self, key: &str, text: &str) -> Self {
+        self.with(key, Values::One(Value::Text(String::from(text).leak())))
+    }
+
+    pub(crate) fn with_many(self, key: &str, texts: &[&str]) -> Self {
+        let texts: Vec<Box<str>> = texts.iter().map(|text| Box::from(*text)).collect();
+        self.with(key, Values::Many(texts.leak()))
+    }
+}
+
+#[cfg(test)]
+impl Context for TestContext {
+    fn values(&self, key: &ConditionKey) -> Values<'_> {
+        self.0.iter().find(|(known, _)| known == key).map_or(Values::Absent, |(_, values)| *values)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

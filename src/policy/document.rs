@@ -196,8 +196,7 @@ pub struct Checked {
 }
 
 /// Checks a document's grammar and everything that needs no other document: elements, versions,
-/// principals, the form of actions and resources, operators. The types of condition values are
-/// left to `compile`, unless the document is refused anyway: then they are told too.
+/// principals, actions, resources, operators and their values. What passes compiles.
 pub fn check(node: &Node, policy_type: PolicyType) -> Checked {
     let mut checker = Checker::new(policy_type);
     let drafts = checker.document(node);

@@ -181,8 +181,8 @@ impl<'i> Lists<'i> {
     }
 }
 
-/// The keys that a question's principal is looked up under.
-fn principal_look_ups(principal: &Principal<'_>, look_up: &mut impl FnMut(u64)) {
+/// Tells the keys that a question's principal is looked up under.
+pub(crate) fn principal_look_ups(principal: &Principal<'_>, look_up: &mut impl FnMut(u64)) {
     if let Some(account) = principal.account {
         look_up(key(Kind::Account, &[account]));
     }
@@ -207,19 +207,26 @@ fn principal_keys(statement: &CompiledStatement) -> Option<Vec<u64>> {
     if principals.negated == Negated::Yes {
         return None;
     }
-    let keys = principals.entries.iter().filter_map(|entry| match entry {
-        PrincipalPattern::Everyone => Some(None),
-        PrincipalPattern::Account(account) => Some(Some(key(Kind::Account, &[account]))),
-        PrincipalPattern::User(arn) => Some(Some(user_key(arn))),
+    let entries = &principals.entries;
+    if entries.contains(&PrincipalPattern::Everyone) {
+        return None;
+    }
+    Some(entries.iter().filter_map(entry_key).collect())
+}
+
+/// The key that a listed principal is filed under; `None` if it means everybody or nobody.
+pub(crate) fn entry_key(entry: &PrincipalPattern) -> Option<u64> {
+    match entry {
+        PrincipalPattern::Everyone | PrincipalPattern::Foreign(_) => None,
+        PrincipalPattern::Account(account) => Some(key(Kind::Account, &[account])),
+        PrincipalPattern::User(arn) => Some(user_key(arn)),
         PrincipalPattern::Role { partition, account, name } => {
-            Some(Some(key(Kind::Role, &[partition, account, name])))
+            Some(key(Kind::Role, &[partition, account, name]))
         }
         PrincipalPattern::Session(text)
         | PrincipalPattern::Service(text)
-        | PrincipalPattern::Federated(text) => Some(Some(key(Kind::Named, &[text]))),
-        PrincipalPattern::Foreign(_) => None,
-    });
-    keys.collect()
+        | PrincipalPattern::Federated(text) => Some(key(Kind::Named, &[text])),
+    }
 }
 
 /// A user and a federated session of it have one key.

@@ -13,6 +13,7 @@ mod combine;
 mod compile;
 mod condition;
 mod context;
+pub mod directory;
 pub mod document;
 mod evaluate;
 pub mod explain;
@@ -26,6 +27,7 @@ mod question;
 pub mod request_context;
 pub mod scenario;
 pub mod set;
+mod shape;
 mod statement;
 
 pub use combine::{Missing, Outcome, PolicyLayer, ResourceSide, Side};

@@ -6,7 +6,7 @@ use crate::iam::Action;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::context::Context;
 use crate::policy::document::{Negated, PolicyType};
-use crate::policy::index::StatementIndex;
+use crate::policy::index::{StatementIndex, entry_key, principal_look_ups};
 use crate::policy::pattern::{ActionPattern, ArnPattern};
 use crate::policy::principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
 use crate::policy::question::Resource;
@@ -79,7 +79,10 @@ pub struct CompiledStatement {
 #[derive(Debug)]
 pub(crate) struct Principals {
     pub(crate) negated: Negated,
+    // INVARIANT: if there are keys, the first entries have them, in their order.
     pub(crate) entries: Box<[PrincipalPattern]>,
+    // Rising; of a long list only.
+    keys: Box<[u64]>,
 }
 
 /// One listed principal.
@@ -121,6 +124,20 @@ pub(crate) struct Resources {
 }
 
 impl Principals {
+    /// `Principal` or `NotPrincipal` with its entries in any order.
+    pub(crate) fn new(negated: Negated, entries: Vec<PrincipalPattern>) -> Self {
+        if entries.len() <= SEARCHED_FROM {
+            return Self { negated, entries: entries.into(), keys: Box::default() };
+        }
+        // What has no key comes last.
+        let order =
+            |entry: &PrincipalPattern| entry_key(entry).map_or((true, 0), |key| (false, key));
+        let mut entries = entries;
+        entries.sort_by_cached_key(order);
+        let keys = entries.iter().map_while(entry_key).collect();
+        Self { negated, entries: entries.into(), keys }
+    }
+
     /// Whether this means a principal, and how. `NotPrincipal` means everybody not listed; with
     /// Deny it means a principal that has a boundary in any case (facts: iam.md section 2).
     pub(crate) fn matches(
@@ -129,12 +146,28 @@ impl Principals {
         effect: Effect,
         has_boundary: bool,
     ) -> Option<PrincipalMatch> {
-        let listed = self.entries.iter().filter_map(|entry| entry.matches(principal)).max();
         match self.negated {
-            Negated::No => listed,
+            Negated::No => self.listed(principal),
             Negated::Yes if effect == Effect::Deny && has_boundary => Some(PrincipalMatch::Direct),
-            Negated::Yes => listed.is_none().then_some(PrincipalMatch::Direct),
+            Negated::Yes => self.listed(principal).is_none().then_some(PrincipalMatch::Direct),
         }
+    }
+
+    /// The strongest match of an entry: of a long list, by binary search.
+    fn listed(&self, principal: &Principal<'_>) -> Option<PrincipalMatch> {
+        let (keyed, others) = self.entries.split_at_checked(self.keys.len()).unwrap_or_default();
+        let mut strongest = others.iter().filter_map(|entry| entry.matches(principal)).max();
+        if keyed.is_empty() {
+            return strongest;
+        }
+        principal_look_ups(principal, &mut |wanted| {
+            let start = self.keys.partition_point(|key| *key < wanted);
+            let same = self.keys.iter().zip(keyed).skip(start);
+            for (_, entry) in same.take_while(|(key, _)| **key == wanted) {
+                strongest = strongest.max(entry.matches(principal));
+            }
+        });
+        strongest
     }
 }
 

@@ -67,7 +67,7 @@ impl Config {
         self
     }
 
-    /// A file beside the configuration.
+    /// A file beside the configuration, or in a directory there.
     pub fn file(mut self, name: &str, text: impl Into<String>) -> Self {
         self.files.push((name.to_owned(), text.into()));
         self
@@ -153,7 +153,9 @@ impl Gate {
         let (proxy, admin) = (free_address(), free_address());
         fs::write(directory.path().join("settings.yaml"), &config.settings).unwrap();
         for (name, text) in &config.files {
-            fs::write(directory.path().join(name), text).unwrap();
+            let file = directory.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
         }
         let file = directory.path().join("crossgate.yaml");
         fs::write(&file, config.text(proxy, admin)).unwrap();

@@ -25,6 +25,7 @@ pub mod h2;
 pub mod identities;
 pub mod idp;
 pub mod keys;
+pub mod policies;
 pub mod raw;
 pub mod scrape;
 pub mod server;

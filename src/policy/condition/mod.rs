@@ -61,6 +61,10 @@ impl CompiledCondition {
             findings.push(unknown_operator(condition));
             return None;
         };
+        if version == Version::V2012 && condition.key.text.contains("${") {
+            findings.push(variable_in_key(condition));
+            return None;
+        }
         let kind = operator.comparison.kind;
         let operand = Operand::parse(kind, &condition.values, version, findings)?;
         Some(Self { key: ConditionKey::new(&condition.key.text), operator, operand })
@@ -148,7 +152,18 @@ fn unknown_operator(condition: &Condition) -> PolicyFinding {
         offset: name.offset,
         len: name.len,
         message: format!("unknown condition operator `{}`", name.text),
-        hint: None,
+        hint: Operator::nearest(&name.text).map(|near| format!("did you mean `{near}`?")),
+    }
+}
+
+fn variable_in_key(condition: &Condition) -> PolicyFinding {
+    let key = &condition.key;
+    PolicyFinding {
+        severity: Severity::Error,
+        offset: key.offset,
+        len: key.len,
+        message: format!("the condition key `{}` has a policy variable", key.text),
+        hint: Some("policy variables are replaced in values only".into()),
     }
 }
 

@@ -318,6 +318,7 @@ struct Wrong {
 
 impl Wrong {
     fn new(text: &str, what: &str, hint: &'static str) -> Self {
+        let hint = if text.contains("${") { NO_VARIABLES } else { hint };
         Self { message: format!("`{text}` is no {what}"), hint }
     }
 
@@ -331,6 +332,9 @@ impl Wrong {
         }
     }
 }
+
+const NO_VARIABLES: &str = "policy variables are replaced in version 2012-10-17 only, and only in values of \
+                            String, Arn and Bool operators";
 
 fn parse_glob(text: &str, syntax: Syntax) -> Result<Glob, Wrong> {
     Glob::parse(text, syntax).map_err(|error| Wrong {

@@ -1,6 +1,5 @@
 //! The state of one check: what was found so far, and where.
 
-use crate::policy::condition::CompiledCondition;
 use crate::policy::document::{Checked, Document, PolicyType, Text, Version};
 use crate::policy::finding::{PolicyFinding, PolicyFindings};
 use crate::policy::json::{Json, Member, Node};
@@ -28,11 +27,8 @@ impl Checker {
     }
 
     /// The document, if nothing is wrong, and all findings.
-    pub(super) fn finish(mut self, drafts: Vec<Draft>) -> Checked {
+    pub(super) fn finish(self, drafts: Vec<Draft>) -> Checked {
         if self.findings.has_errors() {
-            for draft in &drafts {
-                self.condition_values(draft);
-            }
             return Checked { document: None, findings: self.findings.into_sorted() };
         }
         // INVARIANT: a draft that misses something has left an error.
@@ -42,13 +38,9 @@ impl Checker {
         Checked { document, findings: self.findings.into_sorted() }
     }
 
-    /// A refused document never gets to `compile`, which reads the values: so that all that is
-    /// wrong is told at once, they are read here.
-    fn condition_values(&mut self, draft: &Draft) {
-        for condition in &draft.conditions {
-            if let Err(findings) = CompiledCondition::compile(condition, self.version) {
-                findings.into_iter().for_each(|finding| self.findings.push(finding));
-            }
+    pub(super) fn extend(&mut self, findings: Vec<PolicyFinding>) {
+        for finding in findings {
+            self.findings.push(finding);
         }
     }
 

@@ -1,5 +1,6 @@
-//! `Condition`: operators, keys and the form of values. The types of values are left to `compile`.
+//! `Condition`: operators, keys and values.
 
+use crate::policy::condition::{CompiledCondition, Operator};
 use crate::policy::document::checker::{Checker, text_of};
 use crate::policy::document::{Condition, Text};
 use crate::policy::finding::{nearest, shown};
@@ -35,42 +36,31 @@ impl Checker {
                 "remove it, or add what it should test",
             );
         }
-        let name = name_of(member);
-        let conditions = keys.iter().map(|key| Condition {
-            operator: name.clone(),
-            key: name_of(key),
-            values: self.key_values(key),
+        let operator = name_of(member);
+        let conditions = keys.iter().map(|key| {
+            let values = self.key_values(key);
+            Condition { operator: operator.clone(), key: name_of(key), values }
         });
         let conditions: Vec<Condition> = conditions.collect();
-        if is_known { conditions } else { Vec::new() }
+        if is_known {
+            for condition in &conditions {
+                self.extend(CompiledCondition::check(condition, self.version));
+            }
+        }
+        conditions
     }
 
     fn known_operator(&mut self, member: &Member) -> bool {
-        let name = Operator::parse(&member.name);
-        let said = shown(&member.name);
-        if OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(name.plain)) {
-            let is_null = name.plain.eq_ignore_ascii_case("Null");
-            if is_null && name.if_exists {
-                self.error_hint(
-                    member,
-                    format!("the condition operator {said} is unknown"),
-                    "`Null` asks whether the key exists, so it takes no `IfExists`",
-                );
-            }
-            return !(is_null && name.if_exists);
+        if Operator::parse(&member.name).is_some() {
+            return true;
         }
-        let message = format!("the condition operator {said} is unknown");
-        match nearest(name.plain, OPERATORS) {
-            Some(near) => {
-                let (set, if_exists) = (name.set, if name.if_exists { "IfExists" } else { "" });
-                self.error_hint(member, message, format!("did you mean `{set}{near}{if_exists}`?"));
-            }
-            None => self.error_hint(
-                member,
-                message,
-                "as in `StringEquals`, `ForAnyValue:StringLike` or `BoolIfExists`",
-            ),
-        }
+        let hint = match suggestion(&member.name) {
+            Some(near) if Operator::parse(&near).is_some() => format!("did you mean `{near}`?"),
+            Some(_) => "`Null` asks whether the key exists, so it takes no `IfExists`".to_owned(),
+            None => "as in `StringEquals`, `ForAnyValue:StringLike` or `BoolIfExists`".to_owned(),
+        };
+        let message = format!("the condition operator {} is unknown", shown(&member.name));
+        self.error_hint(member, message, hint);
         false
     }
 
@@ -130,62 +120,21 @@ fn name_of(member: &Member) -> Text {
     }
 }
 
-/// An operator's name in its parts.
-struct Operator<'a> {
-    /// With its `:`; empty without a set operator.
-    set: &'a str,
-    plain: &'a str,
-    if_exists: bool,
+/// What was probably meant by an operator that there is not.
+fn suggestion(name: &str) -> Option<String> {
+    let (set, rest) = match name.split_once(':') {
+        Some((set, rest)) => (Some(nearest(set, SETS)?), rest),
+        None => (None, name),
+    };
+    let set = set.map_or_else(String::new, |set| format!("{set}:"));
+    let plain_len = rest.len().saturating_sub(IF_EXISTS.len());
+    let (plain, end) = match rest.split_at_checked(plain_len) {
+        Some((plain, end)) if end.eq_ignore_ascii_case(IF_EXISTS) => (plain, IF_EXISTS),
+        _ => (rest, ""),
+    };
+    Some(format!("{set}{}{end}", nearest(plain, Operator::names())?))
 }
 
-impl<'a> Operator<'a> {
-    fn parse(text: &'a str) -> Self {
-        let set_len = SETS.iter().filter(|set| starts_with(text, set)).map(|set| set.len()).max();
-        let (set, rest) = text.split_at_checked(set_len.unwrap_or(0)).unwrap_or(("", text));
-        let plain_len = rest.len().checked_sub(IF_EXISTS.len());
-        match plain_len.and_then(|len| rest.split_at_checked(len)) {
-            Some((plain, end)) if end.eq_ignore_ascii_case(IF_EXISTS) => {
-                Self { set, plain, if_exists: true }
-            }
-            _ => Self { set, plain: rest, if_exists: false },
-        }
-    }
-}
-
-fn starts_with(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-}
-
-const SETS: [&str; 2] = ["ForAllValues:", "ForAnyValue:"];
+const SETS: [&str; 2] = ["ForAllValues", "ForAnyValue"];
 
 const IF_EXISTS: &str = "IfExists";
-
-const OPERATORS: [&str; 27] = [
-    "ArnEquals",
-    "ArnLike",
-    "ArnNotEquals",
-    "ArnNotLike",
-    "BinaryEquals",
-    "Bool",
-    "DateEquals",
-    "DateGreaterThan",
-    "DateGreaterThanEquals",
-    "DateLessThan",
-    "DateLessThanEquals",
-    "DateNotEquals",
-    "IpAddress",
-    "NotIpAddress",
-    "Null",
-    "NumericEquals",
-    "NumericGreaterThan",
-    "NumericGreaterThanEquals",
-    "NumericLessThan",
-    "NumericLessThanEquals",
-    "NumericNotEquals",
-    "StringEquals",
-    "StringEqualsIgnoreCase",
-    "StringLike",
-    "StringNotEquals",
-    "StringNotEqualsIgnoreCase",
-    "StringNotLike",
-];

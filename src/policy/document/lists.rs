@@ -3,7 +3,7 @@
 use crate::policy::document::checker::Checker;
 use crate::policy::document::{PolicyType, Text, Version};
 use crate::policy::finding::shown;
-use crate::policy::pattern::{Glob, Syntax};
+use crate::policy::pattern::arn_parts;
 
 impl Checker {
     /// An action is `*` or `service:Name`; wildcards are in the name only.
@@ -71,21 +71,26 @@ impl Checker {
             return;
         }
         let said = shown(text);
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        let ["arn", partition, service, region, account, name] = *parts else {
-            let hint = if text.starts_with("arn:") {
-                format!("it has {} of six parts; an empty part keeps its `:`", parts.len())
-            } else {
-                "write `*` for every resource".to_owned()
-            };
-            return self.error_hint(
-                resource,
-                format!(
-                    "the resource {said} is neither `*` nor of the form \
-                     `arn:partition:service:region:account:resource`"
-                ),
-                hint,
-            );
+        let variables = self.version == Version::V2012;
+        let [partition, service, region, account, name] = match arn_parts(text, variables) {
+            Ok(Some(["arn", rest @ ..])) => rest,
+            Ok(_) => {
+                return self.error_hint(
+                    resource,
+                    format!(
+                        "the resource {said} is neither `*` nor of the form \
+                         `arn:partition:service:region:account:resource`"
+                    ),
+                    hint_for(text),
+                );
+            }
+            Err(error) => {
+                return self.error_hint(
+                    resource,
+                    format!("the resource {said} can't be read: {error}"),
+                    "write `${key}` or `${key, 'default'}`; a plain `$` is `${$}`",
+                );
+            }
         };
         if service.contains(['*', '?']) {
             self.error_hint(
@@ -100,22 +105,22 @@ impl Checker {
                 "partition, service and resource are never empty",
             );
         }
-        let head = [partition, service, region, account];
-        if self.version == Version::V2012 {
-            self.variables(resource, &head, name);
-        }
-    }
-
-    fn variables(&mut self, resource: &Text, head: &[&str], name: &str) {
-        let said = shown(&resource.text);
-        if head.iter().any(|part| part.contains("${")) {
+        let mut head = [partition, service, region, account].into_iter();
+        if variables && head.any(|part| part.contains("${")) {
             self.warn(
                 resource,
                 format!("the resource {said} has a policy variable before its fifth `:`"),
                 "there it is plain text; use `*` and a condition",
             );
-        } else if let Err(error) = Glob::parse(name, Syntax { wildcards: true, variables: true }) {
-            self.error(resource, format!("the resource {said} can't be read: {error}"));
         }
+    }
+}
+
+fn hint_for(resource: &str) -> String {
+    if resource.starts_with("arn:") {
+        let parts = resource.split(':').count();
+        format!("it has {parts} of six parts; an empty part keeps its `:`")
+    } else {
+        "write `*` for every resource".to_owned()
     }
 }

@@ -66,7 +66,11 @@ impl Checker {
         let entries = match &node.value {
             Json::Text(text) if &**text == "*" => {
                 if negated == Negated::Yes {
-                    self.warn(node, "nobody is not `*`", "name those whom the statement spares");
+                    self.warn(
+                        node,
+                        "`NotPrincipal` with `*` means nobody",
+                        "name those whom the statement spares",
+                    );
                 }
                 vec![PrincipalEntry { kind: EntryKind::Everyone, value: text_of(node, text) }]
             }
@@ -128,11 +132,12 @@ impl Checker {
             return self.error(value, "the principal is empty");
         }
         if text.contains(['*', '?']) {
-            return self.error_hint(
-                value,
-                format!("the principal {said} has a wildcard"),
-                "principals are named whole; use `\"*\"` and a condition on `aws:PrincipalArn`",
-            );
+            let hint = if kind == EntryKind::Aws {
+                "principals are named whole; use `\"*\"` and a condition on `aws:PrincipalArn`"
+            } else {
+                "name each of them whole"
+            };
+            return self.error_hint(value, format!("the principal {said} has a wildcard"), hint);
         }
         if text.contains("${") {
             return self.error_hint(

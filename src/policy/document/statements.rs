@@ -267,7 +267,9 @@ impl Checker {
             self.error_hint(member, "an RCP has no `NotAction`", "list actions under `Action`");
         }
         let values = self.texts(member);
-        values.iter().for_each(|value| self.action_form(value));
+        for value in &values {
+            self.action_form(value);
+        }
         Some(ListElement { negated, offset: member.offset, values })
     }
 
@@ -282,7 +284,9 @@ impl Checker {
             return None;
         };
         let values = self.texts(member);
-        values.iter().for_each(|value| self.resource_form(value));
+        for value in &values {
+            self.resource_form(value);
+        }
         Some(ListElement { negated, offset: member.offset, values })
     }
 

@@ -20,8 +20,8 @@ fn every_value_and_member_knows_its_place() {
     assert_eq!(list.as_list()[0].value, Json::Number("1.50".into()));
     assert_eq!(list.as_list()[1].as_text(), Some("x\n"));
     assert_eq!(of(node.get("é").unwrap()), "{\"t\":true}");
-    let names: Vec<&str> =
-        node.as_object().iter().map(|it| &text[it.offset..][..it.name.len() + 2]).collect();
+    let name = |it: &Member| text.get(it.offset..it.offset + it.name.len() + 2).unwrap();
+    let names: Vec<&str> = node.as_object().iter().map(name).collect();
     assert_eq!(names, ["\"a\"", "\"é\"", "\"f\""]);
 }
 

@@ -18,6 +18,7 @@ pub use account::{
     Tag, Trusted,
 };
 pub use organization::{Membership, Organization};
+pub(in crate::policy) use resources::{check_pattern, compared};
 
 use crate::iam::{AccountId, Action, Arn};
 use crate::policy::principal::{Principal, PrincipalKind};

@@ -108,11 +108,11 @@ impl ResourceIndex {
     fn check_twice(&self) -> Result<(), AccountError> {
         for bucket in &self.buckets {
             let same = self.bucket(bucket.hash).filter_map(|place| self.entries.get(place));
-            let mut names: Vec<Name<'_>> = same.map(|it| Name(&it.entry.pattern)).collect();
-            names.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+            let mut names: Vec<_> = same.map(|it| (compared(&it.entry.pattern), it)).collect();
+            names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             let mut pairs = names.iter().zip(names.iter().skip(1));
-            if let Some((_, twice)) = pairs.find(|(a, b)| a.key() == b.key()) {
-                return Err(AccountError::Twice(twice.0.into()));
+            if let Some((_, (_, twice))) = pairs.find(|(a, b)| a.0 == b.0) {
+                return Err(AccountError::Twice(twice.entry.pattern.clone()));
             }
         }
         Ok(())
@@ -122,14 +122,8 @@ impl ResourceIndex {
 impl Indexed {
     fn new(entry: Arc<ResourceEntry>) -> Result<Self, AccountError> {
         let text = &*entry.pattern;
+        let pattern = parse(text)?;
         let wildcard = memchr::memchr2(b'*', b'?', text.as_bytes());
-        let pattern = match wildcard {
-            None if Arn::parse(text).is_some() => None,
-            _ => {
-                let parsed = ArnPattern::parse(text, false);
-                Some(parsed.map_err(|error| AccountError::pattern(text, error))?)
-            }
-        };
         let prefix_len = wildcard.unwrap_or(text.len());
         Ok(Self { entry, pattern, prefix_len })
     }
@@ -159,14 +153,24 @@ pub(super) fn same_arn(a: Arn<'_>, b: Arn<'_>) -> bool {
         && a.partition().eq_ignore_ascii_case(b.partition())
 }
 
-/// A pattern as it is compared with others.
-struct Name<'a>(&'a str);
+/// A name or pattern as it is compared with others.
+pub(in crate::policy) fn compared(text: &str) -> String {
+    let (head, rest) = split(text);
+    head.to_ascii_lowercase() + rest
+}
 
-impl Name<'_> {
-    fn key(&self) -> (String, &str) {
-        let (head, rest) = split(self.0);
-        (head.to_ascii_lowercase(), rest)
+/// Whether a text is a resource's name, or a pattern of them.
+pub(in crate::policy) fn check_pattern(text: &str) -> Result<(), AccountError> {
+    parse(text).map(drop)
+}
+
+/// A pattern; none for a name without wildcards.
+fn parse(text: &str) -> Result<Option<ArnPattern>, AccountError> {
+    if !text.contains(['*', '?']) && Arn::parse(text).is_some() {
+        return Ok(None);
     }
+    let parsed = ArnPattern::parse(text, false);
+    parsed.map(Some).map_err(|error| AccountError::pattern(text, error))
 }
 
 /// The hashes of a text's prefixes; without letter case up to the fourth colon.

@@ -1,1 +1,0 @@
-//! Who can reach what: every principal of a resource, every grant that leaves its account.

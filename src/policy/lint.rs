@@ -1,1 +1,0 @@
-//! Looks for policies that are valid and probably not meant.
