@@ -8,6 +8,7 @@
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a failed test panics"
@@ -17,12 +18,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use crossgate::config::Severity;
 use crossgate::iam::{AccountId, Action, Arn};
 use crossgate::policy::directory::{PoliciesConfig, load};
 use crossgate::policy::set::{Asked, PolicySets, UnknownCallers};
 use crossgate::policy::{
-    ConditionKey, Context, Outcome, Principal, PrincipalKind, Question, Resource, Value as KeyValue,
-    Values, evaluate,
+    ConditionKey, Context, Outcome, Principal, PrincipalKind, Question, Resource, Side,
+    Value as KeyValue, Values, evaluate,
 };
 use crossgate::verdict::Mode;
 use serde_json::{Value, json};
@@ -78,91 +80,102 @@ fn what_moto_leaves_out_is_read_too() {
 
     let sets = loaded(copy.path());
     let bob = "arn:aws:iam::123456789012:user/bob";
-    check(&sets, &ask(bob, "iam:CreateUser", "*", json!({})), "implicit_deny");
+    check(&sets, &ask(bob, "iam:CreateUser", "*", &json!({})), "implicit_deny");
     let order = "arn:aws:orders:eu-west-1:123456789012:order/1";
-    check(&sets, &ask(bob, "orders:GetOrder", order, json!({})), "allow");
+    check(&sets, &ask(bob, "orders:GetOrder", order, &json!({})), "allow");
     let bucket = "arn:aws:s3:::home";
-    check(&sets, &ask(bob, "s3:DeleteBucket", bucket, json!({})), "explicit_deny");
+    check(&sets, &ask(bob, "s3:DeleteBucket", bucket, &json!({})), "explicit_deny");
     let ivan = "arn:aws:iam::123456789012:user/ivan";
-    check(&sets, &ask(ivan, "s3:ListBucket", bucket, json!({})), "allow");
-    check(&sets, &ask(ivan, "s3:CreateBucket", bucket, json!({})), "implicit_deny");
+    check(&sets, &ask(ivan, "s3:ListBucket", bucket, &json!({})), "allow");
+    check(&sets, &ask(ivan, "s3:CreateBucket", bucket, &json!({})), "implicit_deny");
 }
 
 /// What the policies of `tests/sdk/aws_content.py` mean.
 #[test]
 fn an_exported_account_is_decided_as_a_person_would() {
     let sets = loaded(&exported().join("policies"));
-    let iam = "arn:aws:iam::123456789012:";
-    let alice = &format!("{iam}user/teams/orders/alice");
-    let carol = &format!("{iam}user/teams/orders/eu/carol+=,.@-ci");
-    let (bob, dave, ivan) =
-        (&format!("{iam}user/bob"), &format!("{iam}user/dave"), &format!("{iam}user/ivan"));
-    let session = |name: &str| format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}");
-    let (deployer, reader) = (&session("deployer/s"), &session("reader/s"));
-    let node = &session("orders-node/i-0abc");
-    let role = |path: &str| format!("{iam}role/{path}");
-    let order = "arn:aws:orders:eu-west-1:123456789012:order/1";
-    let (name, mfa) = (json!({ "aws:username": ["alice"] }), "aws:MultiFactorAuthPresent");
-    let with_mfa = json!({ mfa: ["true"], "aws:MultiFactorAuthAge": ["899"] });
-    let stale = json!({ mfa: ["true"], "aws:MultiFactorAuthAge": ["900"] });
-    let external_id = json!({ "sts:ExternalId": ["orders/7f3c:eu"] });
-    let other_id = json!({ "sts:ExternalId": ["orders/7f3c:EU"] });
-    let none = json!({});
-    let assume = "sts:AssumeRole";
-    let vendor = "arn:aws:iam::999988887777:root";
-    let ci = "arn:aws:iam::123456789012:oidc-provider/ci.example.com/orgs";
-    let (aud, sub) = ("ci.example.com/orgs:aud", "ci.example.com/orgs:sub");
-    let branch = |name: &str| json!({ aud: ["sts.amazonaws.com"], sub: [format!("repo:orders/a:ref:refs/heads/{name}")] });
-    for (principal, action, resource, context, decision) in [
-        // By the group's policy, of which v2 counts: reading alone.
-        (alice, "orders:GetOrder", order, &none, "allow"),
-        (alice, "orders:PutOrder", order, &none, "implicit_deny"),
-        // Nobody is who lacks the path.
-        (&format!("{iam}user/alice"), "orders:GetOrder", order, &none, "implicit_deny"),
-        // The group's inline policy; the user's own denies one action of it.
-        (alice, "sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:orders-in", &none, "allow"),
-        (alice, "sqs:DeleteQueue", "arn:aws:sqs:eu-west-1:123456789012:orders-in", &none, "explicit_deny"),
-        (alice, "s3:GetObject", "arn:aws:s3:::home/alice/notes", &name, "allow"),
-        (alice, "s3:GetObject", "arn:aws:s3:::home/bob/notes", &name, "implicit_deny"),
-        (carol, "orders:PutOrder", order, &none, "allow"),
-        (carol, "orders:DeleteOrder", order, &with_mfa, "allow"),
-        (carol, "orders:DeleteOrder", order, &none, "explicit_deny"),
-        // v3 of five; v1 would allow it, v5 would deny it.
-        (carol, "sqs:ReceiveMessage", "arn:aws:sqs:eu-central-1:123456789012:orders-in", &none, "allow"),
-        (carol, "sqs:SendMessage", "arn:aws:sqs:eu-central-1:123456789012:orders-in", &none, "implicit_deny"),
-        (dave, "ec2:DescribeInstances", "*", &none, "allow"),
-        (dave, "ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/x", &none, "explicit_deny"),
-        (ivan, "organizations:LeaveOrganization", "*", &none, "allow"),
-        // Boundaries: the administrator's has no `iam`, the reader's only reading.
-        (deployer, "s3:CreateBucket", "arn:aws:s3:::home", &none, "allow"),
-        (deployer, "iam:CreateUser", "*", &none, "implicit_deny"),
-        (deployer, "s3:DeleteBucket", "arn:aws:s3:::home", &none, "explicit_deny"),
-        (reader, "orders:GetOrder", order, &none, "allow"),
-        (reader, "orders:PutOrder", order, &none, "implicit_deny"),
-        // Trust: by the account, if the caller's own policies agree; by name; by session.
-        (alice, assume, &role("teams/orders/deployer"), &none, "allow"),
-        (bob, assume, &role("teams/orders/reader"), &none, "explicit_deny"),
-        (dave, assume, &role("teams/orders/deployer"), &none, "implicit_deny"),
-        (alice, assume, &role("teams/ops/named"), &none, "allow"),
-        (ivan, assume, &role("teams/ops/named"), &none, "implicit_deny"),
-        (node, assume, &role("teams/ops/named"), &none, "allow"),
-        (&session("orders-node/i-0abd"), assume, &role("teams/ops/named"), &none, "implicit_deny"),
-        (ivan, assume, &role("break-glass"), &with_mfa, "allow"),
-        (ivan, assume, &role("break-glass"), &stale, "implicit_deny"),
-        (ivan, assume, &role("partners/own-with-external-id"), &external_id, "allow"),
-        (ivan, assume, &role("partners/own-with-external-id"), &other_id, "implicit_deny"),
-        (alice, assume, &role("teams/orders/only-alice"), &none, "allow"),
-        (ivan, assume, &role("teams/orders/only-alice"), &none, "explicit_deny"),
-        // Another account's policies are not here. Its root user acts without any.
-        (&vendor.replace("root", "user/x"), assume, &role("partners/vendor"), &external_id, "implicit_deny"),
-        (&vendor.to_owned(), assume, &role("partners/vendor"), &external_id, "allow"),
-        (&vendor.to_owned(), assume, &role("partners/vendor"), &none, "implicit_deny"),
-        (&ci.to_owned(), "sts:AssumeRoleWithWebIdentity", &role("ci/ci+=,.@-deploy"), &branch("main"), "allow"),
-        (&ci.to_owned(), "sts:AssumeRoleWithWebIdentity", &role("ci/ci+=,.@-deploy"), &branch("x"), "implicit_deny"),
-        (&"ec2.amazonaws.com".to_owned(), assume, &role("nodes/orders-node"), &none, "allow"),
-        (&"lambda.amazonaws.com".to_owned(), assume, &role("nodes/orders-node"), &none, "implicit_deny"),
-    ] {
-        check(&sets, &ask(principal, action, resource, context.clone()), decision);
+    let rows =
+        BY_HAND.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with('#'));
+    let mut count = 0;
+    for row in rows {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [principal, action, resource, context, decision] = columns[..] else { panic!("{row}") };
+        let values = context.split(';').filter_map(|pair| pair.trim().split_once('='));
+        let context: Value = values.map(|(key, value)| (key.to_owned(), json!([value]))).collect();
+        check(&sets, &ask(&whole_arn(principal), action, &whole_arn(resource), &context), decision);
+        count += 1;
+    }
+    assert_eq!(count, 42);
+}
+
+/// Principal, action, resource, context, decision.
+const BY_HAND: &str = "
+# By the group's policy, of which v2 counts: reading alone.
+user/teams/orders/alice | orders:GetOrder | orders:eu-west-1:order/1 | | allow
+user/teams/orders/alice | orders:PutOrder | orders:eu-west-1:order/1 | | implicit_deny
+# Without the path it is nobody.
+user/alice | orders:GetOrder | orders:eu-west-1:order/1 | | implicit_deny
+# The group's inline policy; the user's own denies one action of it.
+user/teams/orders/alice | sqs:SendMessage | sqs:eu-west-1:orders-in | | allow
+user/teams/orders/alice | sqs:DeleteQueue | sqs:eu-west-1:orders-in | | explicit_deny
+user/teams/orders/alice | s3:GetObject | arn:aws:s3:::home/alice/x | aws:username=alice | allow
+user/teams/orders/alice | s3:GetObject | arn:aws:s3:::home/bob/x | aws:username=alice | implicit_deny
+# Attached policies of a user, with a Deny that MFA lifts.
+user/teams/orders/eu/carol+=,.@-ci | orders:PutOrder | orders:eu-west-1:order/1 | | allow
+user/teams/orders/eu/carol+=,.@-ci | orders:PutOrder | orders:us-east-1:order/1 | | implicit_deny
+user/teams/orders/eu/carol+=,.@-ci | orders:DeleteOrder | orders:eu-west-1:order/1 | aws:MultiFactorAuthPresent=true | allow
+user/teams/orders/eu/carol+=,.@-ci | orders:DeleteOrder | orders:eu-west-1:order/1 | | explicit_deny
+# v3 of five: v1 would allow both, v5 would deny both.
+user/teams/orders/eu/carol+=,.@-ci | sqs:ReceiveMessage | sqs:eu-central-1:orders-in | | allow
+user/teams/orders/eu/carol+=,.@-ci | sqs:SendMessage | sqs:eu-central-1:orders-in | | implicit_deny
+# Policies of AWS.
+user/dave | ec2:DescribeInstances | * | | allow
+user/dave | ec2:RunInstances | * | | implicit_deny
+user/dave | ssm:GetParameter | ssm:eu-west-1:parameter/x | | explicit_deny
+user/ivan | organizations:LeaveOrganization | * | | allow
+user/teams/ops/erin | ec2:RunInstances | * | aws:MultiFactorAuthPresent=true | allow
+user/teams/ops/erin | iam:CreateUser | user/x | aws:MultiFactorAuthPresent=true | implicit_deny
+# Boundaries: no `iam` for an administrator, no writing for who may do all with orders.
+session/deployer/s | s3:CreateBucket | arn:aws:s3:::home | | allow
+session/deployer/s | iam:CreateUser | user/x | | implicit_deny
+session/deployer/s | s3:DeleteBucket | arn:aws:s3:::home | | explicit_deny
+session/reader/s | orders:GetOrder | orders:eu-west-1:order/1 | | allow
+session/reader/s | orders:PutOrder | orders:eu-west-1:order/1 | | implicit_deny
+# Trust in the account: the caller's own policies must agree.
+user/teams/orders/alice | sts:AssumeRole | role/teams/orders/deployer | | allow
+user/dave | sts:AssumeRole | role/teams/orders/deployer | | implicit_deny
+user/bob | sts:AssumeRole | role/teams/orders/reader | | explicit_deny
+user/teams/orders/alice | sts:AssumeRole | role/teams/orders/only-alice | aws:PrincipalArn=arn:aws:iam::123456789012:user/teams/orders/alice | allow
+user/ivan | sts:AssumeRole | role/teams/orders/only-alice | aws:PrincipalArn=arn:aws:iam::123456789012:user/ivan | explicit_deny
+# Trust by name, and in one session.
+user/ivan | sts:AssumeRole | role/teams/ops/named | | implicit_deny
+session/orders-node/i-0abc | sts:AssumeRole | role/teams/ops/named | | allow
+session/orders-node/i-0abd | sts:AssumeRole | role/teams/ops/named | | implicit_deny
+user/ivan | sts:AssumeRole | role/break-glass | aws:MultiFactorAuthPresent=true; aws:MultiFactorAuthAge=899 | allow
+user/ivan | sts:AssumeRole | role/break-glass | aws:MultiFactorAuthPresent=true; aws:MultiFactorAuthAge=900 | implicit_deny
+# External ids; the policies of another account's user are not known.
+user/ivan | sts:AssumeRole | role/partners/own-with-external-id | sts:ExternalId=orders/7f3c:eu | allow
+user/ivan | sts:AssumeRole | role/partners/own-with-external-id | sts:ExternalId=orders/7f3c:EU | implicit_deny
+arn:aws:iam::999988887777:root | sts:AssumeRole | role/partners/vendor | sts:ExternalId=orders/7f3c:eu | allow
+arn:aws:iam::999988887777:root | sts:AssumeRole | role/partners/vendor | | implicit_deny
+arn:aws:iam::999988887777:user/x | sts:AssumeRole | role/partners/vendor | sts:ExternalId=orders/7f3c:eu | implicit_deny
+# Services and providers.
+ec2.amazonaws.com | sts:AssumeRole | role/nodes/orders-node | | allow
+lambda.amazonaws.com | sts:AssumeRole | role/nodes/orders-node | | implicit_deny
+oidc-provider/ci.example.com/orgs | sts:AssumeRoleWithWebIdentity | role/ci/ci+=,.@-deploy | ci.example.com/orgs:aud=sts.amazonaws.com; ci.example.com/orgs:sub=repo:orders/a:ref:refs/heads/main | allow
+";
+
+/// The ARN that a row means.
+fn whole_arn(text: &str) -> String {
+    let (first, rest) = text.split_once(['/', ':']).unwrap_or((text, ""));
+    match first {
+        "arn" | "*" => text.to_owned(),
+        "session" => format!("arn:aws:sts::{ACCOUNT}:assumed-role/{rest}"),
+        "user" | "role" | "oidc-provider" => format!("arn:aws:iam::{ACCOUNT}:{text}"),
+        _ => match rest.split_once(':') {
+            Some((region, resource)) => format!("arn:aws:{first}:{region}:{ACCOUNT}:{resource}"),
+            None => text.to_owned(),
+        },
     }
 }
 
@@ -215,12 +228,16 @@ fn loaded(directory: &Path) -> PolicySets {
         mode: Mode::Limited,
         unknown_callers: UnknownCallers::Deny,
     };
-    let (sets, _) = load(&config).unwrap_or_else(|error| panic!("{error:?}"));
+    let (sets, _) = load(&config).unwrap_or_else(|error| {
+        let errors = error.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors: Vec<_> = errors.map(|finding| (finding.at, &finding.message)).collect();
+        panic!("{} errors, the first: {:?}", errors.len(), errors.first());
+    });
     sets
 }
 
 /// A question with nothing in its context but what is given.
-fn ask(principal: &str, action: &str, resource: &str, context: Value) -> Value {
+fn ask(principal: &str, action: &str, resource: &str, context: &Value) -> Value {
     let account = match PrincipalKind::of(principal).unwrap() {
         PrincipalKind::Service | PrincipalKind::WebIdentity => Value::Null,
         _ => json!(Arn::parse(principal).unwrap().account()),
@@ -265,7 +282,8 @@ fn check_against_reference(policies: &Path, details: &Value, questions: &[Value]
 /// The loaded set's answer: decision, layer, missing sides.
 fn decided(sets: &PolicySets, request: &Value) -> (Outcome, &'static str, Vec<&'static str>) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (arn, account) = (text(&request["principal"]["arn"]), text(&request["principal"]["account"]));
+    let (arn, account) =
+        (text(&request["principal"]["arn"]), text(&request["principal"]["account"]));
     let principal = match arn.as_str() {
         "" => Principal::ANONYMOUS,
         arn => {
@@ -281,7 +299,7 @@ fn decided(sets: &PolicySets, request: &Value) -> (Outcome, &'static str, Vec<&'
     };
     let owner = text(&request["resource"]["account"]);
     let asked = Asked {
-        principal: &principal,
+        principal,
         action: &action,
         resource,
         owner: AccountId::parse(&owner).unwrap(),
@@ -292,7 +310,7 @@ fn decided(sets: &PolicySets, request: &Value) -> (Outcome, &'static str, Vec<&'
     let question =
         Question { principal, action: &action, resource, owner: Some(&owner), context: &context };
     let answer = evaluate(&question, &applicable.policies);
-    let missing = answer.missing.iter().map(|side| side.as_str()).collect();
+    let missing = answer.missing.iter().map(Side::as_str).collect();
     (answer.outcome, answer.layer.as_str(), missing)
 }
 
@@ -304,7 +322,8 @@ impl RequestContext {
         let multivalued = request["multivalued"].as_array().cloned().unwrap_or_default();
         let keys = request["context"].as_object().unwrap().iter().map(|(key, values)| {
             let values = values.as_array().unwrap().iter();
-            let values: Vec<Box<str>> = values.map(|value| value.as_str().unwrap().into()).collect();
+            let values: Vec<Box<str>> =
+                values.map(|value| value.as_str().unwrap().into()).collect();
             let is_many = multivalued.contains(&json!(key)) || values.len() > 1;
             (ConditionKey::new(key), values, is_many)
         });
@@ -329,12 +348,14 @@ impl Context for RequestContext {
 fn scenario(details: &Value, request: &Value) -> Value {
     let caller = caller(details, &request["principal"]);
     let is_sts = request["action"].as_str().unwrap().starts_with("sts:");
-    let trust = details["RoleDetailList"].as_array().unwrap().iter().find(|role| {
-        is_sts && role["Arn"] == request["resource"]["arn"]
-    });
-    let boundary = caller.and_then(|caller| caller.get("PermissionsBoundary")).map(|boundary| {
-        json!([managed(details, &boundary["PermissionsBoundaryArn"])])
-    });
+    let trust = details["RoleDetailList"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|role| is_sts && role["Arn"] == request["resource"]["arn"]);
+    let boundary = caller
+        .and_then(|caller| caller.get("PermissionsBoundary"))
+        .map(|boundary| json!([managed(details, &boundary["PermissionsBoundaryArn"])]));
     json!({
         "id": 1,
         "request": request,

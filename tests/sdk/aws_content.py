@@ -325,11 +325,11 @@ ROLES = {
         "/teams/orders/",
         policy(
             trust({"AWS": ROOT}),
-            {
-                "Effect": "Deny",
-                "NotPrincipal": {"AWS": user("teams/orders/alice")},
-                "Action": "sts:AssumeRole",
-            },
+            trust(
+                "*",
+                effect="Deny",
+                Condition={"ArnNotEquals": {"aws:PrincipalArn": user("teams/orders/alice")}},
+            ),
         ),
         {},
         [],
