@@ -37,7 +37,12 @@ fn what_passes_compiles() {
         for (policy_type, text) in case.documents() {
             let Ok(node) = json::parse(&text) else { continue };
             let Some(document) = document::check(&node, policy_type).document else { continue };
-            let compiled = policy::compile(&document, "p", Source { file: "".into() }, &json::Lines::new(&text));
+            let compiled = policy::compile(
+                &document,
+                "p",
+                Source { file: "".into() },
+                &json::Lines::new(&text),
+            );
             assert!(compiled.is_ok(), "{}: {:?}", case.why, compiled.unwrap_err());
         }
     }

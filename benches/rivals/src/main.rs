@@ -5,7 +5,7 @@
 //! crossgate answers the whole question (guardrails of two levels, the resource's policy, the
 //! identity's, a boundary, a session policy, across accounts); the others the grant alone.
 //!
-//! `cargo run --release --manifest-path benches/rivals/Cargo.toml [-- SIZE…]`
+//! `cargo run --release --manifest-path benches/rivals/Cargo.toml [-- [--alone] SIZE…]`
 
 mod cedar;
 mod ours;
@@ -60,14 +60,16 @@ impl World {
 }
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let alone = arguments.iter().any(|argument| argument == "--alone");
+    let sizes: Vec<usize> = arguments.iter().filter_map(|arg| arg.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![10, 1_000, 10_000, 100_000] } else { sizes };
     println!("nanoseconds a decision: median of {ROUNDS} rounds, contestants in turn (least)");
     println!("{:>7} {:10} {:9} {:>24}  ratio to crossgate", "grants", "conditions", "answer", "engine");
     for size in sizes {
         for conditions in [false, true] {
             let world = World { size, conditions };
-            let mut contestants = contestants(world);
+            let mut contestants = contestants(world, alone);
             for ask in [Ask::Own, Ask::Neighbours] {
                 race(world, ask, &mut contestants);
             }
@@ -75,7 +77,11 @@ fn main() {
     }
 }
 
-fn contestants(world: World) -> Vec<Box<dyn Contestant>> {
+/// All engines, or crossgate alone.
+fn contestants(world: World, alone: bool) -> Vec<Box<dyn Contestant>> {
+    if alone {
+        return vec![Box::new(ours::Ours::new(world))];
+    }
     vec![
         Box::new(ours::Ours::new(world)),
         Box::new(cedar::Cedar::new(world)),

@@ -7,13 +7,14 @@ mod date;
 mod number;
 mod operand;
 mod operator;
+mod parse;
 
 use crate::policy::condition::operand::{Compared, Operand, Presence};
 pub(crate) use crate::policy::condition::operator::Operator;
 use crate::policy::condition::operator::{Absent, SetOperator};
 use crate::policy::context::{ConditionKey, Context, Value, Values};
 use crate::policy::document::{Condition, Version};
-use crate::policy::finding::{PolicyFinding, Severity};
+use crate::policy::finding::{PolicyFinding, shown};
 use crate::policy::statement::Effect;
 
 /// One key under one operator, compiled.
@@ -34,13 +35,10 @@ impl CompiledCondition {
         version: Version,
     ) -> Result<Self, Vec<PolicyFinding>> {
         let mut findings = Vec::new();
-        match Self::build(condition, version, &mut findings) {
-            Some(compiled) => Ok(compiled),
-            None => {
-                findings.retain(|finding| finding.severity == Severity::Error);
-                Err(findings)
-            }
-        }
+        Self::build(condition, version, &mut findings).ok_or_else(|| {
+            findings.retain(PolicyFinding::is_error);
+            findings
+        })
     }
 
     /// All that is wrong or doubtful in a condition; it compiles if nothing is an error.
@@ -58,55 +56,48 @@ impl CompiledCondition {
     ) -> Option<Self> {
         let name = &condition.operator;
         let Some(operator) = Operator::parse(&name.text) else {
-            findings.push(unknown_operator(condition));
+            let message = format!("the condition operator {} is unknown", shown(&name.text));
+            findings.push(PolicyFinding::error(name.offset, name.len, message));
             return None;
         };
-        if version == Version::V2012 && condition.key.text.contains("${") {
-            findings.push(variable_in_key(condition));
-            return None;
-        }
         let kind = operator.comparison.kind;
         let operand = Operand::parse(kind, &condition.values, version, findings)?;
         Some(Self { key: ConditionKey::new(&condition.key.text), operator, operand })
     }
 
     /// Whether the request meets the condition. What can't be read as the operator needs counts
-    /// against the request: no Allow, and for a negated operator a Deny.
+    /// against the request: no Allow, and for a negated operator a Deny. No allocation.
     pub(crate) fn holds<C: Context + ?Sized>(&self, context: &C, effect: Effect) -> bool {
         let values = match context.values(&self.key) {
             Values::Many([]) => Values::Absent,
             values => values,
         };
-        let presence = match values {
-            Values::Absent => Presence::Absent,
-            Values::One(_) | Values::Many(_) => Presence::Present,
-        };
-        if let Some(holds) = self.operand.wants(presence) {
-            return holds;
+        if let Operand::Null(wanted) = &self.operand {
+            return wanted.contains(&Presence::of(values));
         }
+        let meets = |value| self.meets(value, context, effect);
         match self.operator.set {
             SetOperator::All => match values {
                 Values::Absent => true,
-                Values::One(value) => is_empty_text(value) || self.meets(value, context, effect),
+                Values::One(value) => is_empty_text(value) || meets(value),
                 Values::Many(texts) => {
-                    is_empty_set(texts)
-                        || texts.iter().all(|text| self.meets(Value::Text(text), context, effect))
+                    is_empty_set(texts) || texts.iter().all(|text| meets(Value::Text(text)))
                 }
             },
             SetOperator::Any => match values {
                 Values::Absent => false,
-                Values::One(value) => !is_empty_text(value) && self.meets(value, context, effect),
+                Values::One(value) => !is_empty_text(value) && meets(value),
                 Values::Many(texts) => {
-                    !is_empty_set(texts)
-                        && texts.iter().any(|text| self.meets(Value::Text(text), context, effect))
+                    !is_empty_set(texts) && texts.iter().any(|text| meets(Value::Text(text)))
                 }
             },
-            SetOperator::Single => match (values, self.operator.absent) {
-                (Values::Absent, Absent::Good) => true,
-                (Values::Absent, Absent::Compared) => self.operator.is_negated(),
-                (Values::One(value), _) => self.meets(value, context, effect),
+            SetOperator::Single => match values {
+                Values::Absent => {
+                    self.operator.absent == Absent::Good || self.operator.is_negated()
+                }
+                Values::One(value) => meets(value),
                 // Which of the values would count is nowhere said.
-                (Values::Many(_), _) => false,
+                Values::Many(_) => false,
             },
         }
     }
@@ -143,28 +134,6 @@ fn is_empty_set(texts: &[Box<str>]) -> bool {
 
 fn is_empty_text(value: Value<'_>) -> bool {
     matches!(value, Value::Text(""))
-}
-
-fn unknown_operator(condition: &Condition) -> PolicyFinding {
-    let name = &condition.operator;
-    PolicyFinding {
-        severity: Severity::Error,
-        offset: name.offset,
-        len: name.len,
-        message: format!("unknown condition operator `{}`", name.text),
-        hint: Operator::nearest(&name.text).map(|near| format!("did you mean `{near}`?")),
-    }
-}
-
-fn variable_in_key(condition: &Condition) -> PolicyFinding {
-    let key = &condition.key;
-    PolicyFinding {
-        severity: Severity::Error,
-        offset: key.offset,
-        len: key.len,
-        message: format!("the condition key `{}` has a policy variable", key.text),
-        hint: Some("policy variables are replaced in values only".into()),
-    }
 }
 
 #[cfg(test)]

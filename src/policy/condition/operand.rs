@@ -1,20 +1,17 @@
-//! The values of conditions, parsed as their operator needs, and compared with a request's.
+//! The values of conditions as their operator needs them, and a request's compared with them.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use data_encoding::BASE64;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::clock::UnixSeconds;
 use crate::iam::Arn;
 use crate::policy::condition::date::Moment;
 use crate::policy::condition::number::Decimal;
-use crate::policy::condition::operator::{Kind, Order, Texts};
-use crate::policy::context::{ConditionKey, Context, Value};
-use crate::policy::document::{Text, Version};
-use crate::policy::finding::{PolicyFinding, Severity};
-use crate::policy::pattern::{Glob, Syntax, arn_parts};
+use crate::policy::condition::operator::Order;
+use crate::policy::context::{ConditionKey, Context, Value, Values};
+use crate::policy::pattern::{Glob, Syntax};
 
 /// The values of a condition. An empty list matches nothing.
 #[derive(Debug)]
@@ -62,45 +59,7 @@ pub(super) enum Compared {
 }
 
 impl Operand {
-    /// Parses values; what is wrong or doubtful is added to the findings.
-    pub(super) fn parse(
-        kind: Kind,
-        values: &[Text],
-        version: Version,
-        findings: &mut Vec<PolicyFinding>,
-    ) -> Option<Self> {
-        let variables = version == Version::V2012;
-        let texts = Syntax { wildcards: false, variables };
-        Some(match kind {
-            Kind::Arn => Self::Arn(parse_arns(values, variables, findings)?),
-            Kind::Binary => Self::Binary(each(values, findings, parse_binary)?),
-            Kind::Bool => Self::Bool(each(values, findings, |value| parse_bool(value, texts))?),
-            Kind::Date(order) => Self::Date(order, each(values, findings, parse_date)?),
-            Kind::Ip => Self::Ip(each(values, findings, parse_network)?),
-            Kind::Null => Self::Null(each(values, findings, parse_null)?),
-            Kind::Number(order) => Self::Number(order, each(values, findings, parse_number)?),
-            Kind::String(Texts::Like) => {
-                let syntax = Syntax { wildcards: true, variables };
-                Self::Like(syntax, each(values, findings, |value| parse_glob(value, syntax))?)
-            }
-            Kind::String(Texts::EqualInLowerCase) => {
-                Self::EqualInLowerCase(each(values, findings, |value| parse_glob(value, texts))?)
-            }
-            Kind::String(Texts::Equal) => {
-                let globs = each(values, findings, |value| parse_glob(value, texts))?;
-                let literals = globs.iter().map(|glob| glob.as_literal().map(Box::from));
-                match literals.collect::<Option<Vec<Box<str>>>>() {
-                    Some(mut literals) => {
-                        literals.sort_unstable();
-                        Self::Equal(literals.into())
-                    }
-                    None => Self::Like(texts, globs),
-                }
-            }
-        })
-    }
-
-    /// Compares one value of a request. `Null` compares none; see `wants`.
+    /// Compares one value of a request. `Null` compares none: it asks for the key alone.
     pub(super) fn compare<C: Context + ?Sized>(&self, value: Value<'_>, context: &C) -> Compared {
         match self {
             Self::Arn(arns) => compare_arn(arns, value.text().as_str(), context),
@@ -137,14 +96,6 @@ impl Operand {
             }
             Self::Null(_) => Compared::Unreadable,
             Self::Number(order, numbers) => compare_number(*order, numbers, value),
-        }
-    }
-
-    /// Whether this is a `Null` operator's list that has one of its words.
-    pub(super) fn wants(&self, presence: Presence) -> Option<bool> {
-        match self {
-            Self::Null(wanted) => Some(wanted.contains(&presence)),
-            _ => None,
         }
     }
 
@@ -202,6 +153,14 @@ impl Order {
 }
 
 impl Presence {
+    /// Whether a request has values.
+    pub(super) fn of(values: Values<'_>) -> Self {
+        match values {
+            Values::Absent | Values::Many([]) => Self::Absent,
+            Values::One(_) | Values::Many(_) => Self::Present,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Absent => "true",
@@ -290,157 +249,7 @@ fn address(value: Value<'_>) -> Option<IpAddr> {
     }
 }
 
-fn is_bool(text: &str) -> bool {
+/// `true` or `false` in any letter case.
+pub(super) fn is_bool(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
-}
-
-/// Parses each value; `None` if one is wrong.
-fn each<T>(
-    values: &[Text],
-    findings: &mut Vec<PolicyFinding>,
-    parse: impl Fn(&str) -> Result<T, Wrong>,
-) -> Option<Box<[T]>> {
-    let mut parsed = Vec::with_capacity(values.len());
-    for value in values {
-        match parse(&value.text) {
-            Ok(one) => parsed.push(one),
-            Err(wrong) => findings.push(wrong.at(value)),
-        }
-    }
-    (parsed.len() == values.len()).then(|| parsed.into())
-}
-
-/// Why a value is wrong.
-struct Wrong {
-    message: String,
-    hint: &'static str,
-}
-
-impl Wrong {
-    fn new(text: &str, what: &str, hint: &'static str) -> Self {
-        let hint = if text.contains("${") { NO_VARIABLES } else { hint };
-        Self { message: format!("`{text}` is no {what}"), hint }
-    }
-
-    fn at(self, value: &Text) -> PolicyFinding {
-        PolicyFinding {
-            severity: Severity::Error,
-            offset: value.offset,
-            len: value.len,
-            message: self.message,
-            hint: Some(self.hint.into()),
-        }
-    }
-}
-
-const NO_VARIABLES: &str = "policy variables are replaced in version 2012-10-17 only, and only in values of \
-                            String, Arn and Bool operators";
-
-fn parse_glob(text: &str, syntax: Syntax) -> Result<Glob, Wrong> {
-    Glob::parse(text, syntax).map_err(|error| Wrong {
-        message: format!("{error}: `{text}`"),
-        hint: "write `${key}` or `${key, 'default'}`; a plain `$` is `${$}`",
-    })
-}
-
-fn parse_arns(
-    values: &[Text],
-    variables: bool,
-    findings: &mut Vec<PolicyFinding>,
-) -> Option<Box<[ArnValue]>> {
-    let arns = each(values, findings, |text| parse_arn(text, variables))?;
-    for (value, arn) in values.iter().zip(&arns) {
-        if matches!(arn, ArnValue::Nothing(_)) {
-            findings.push(PolicyFinding {
-                severity: Severity::Warning,
-                offset: value.offset,
-                len: value.len,
-                message: format!("`{}` has fewer than six parts and matches no ARN", value.text),
-                hint: Some("write `arn:partition:service:region:account:resource`".into()),
-            });
-        }
-    }
-    Some(arns)
-}
-
-fn parse_arn(text: &str, variables: bool) -> Result<ArnValue, Wrong> {
-    let syntax = Syntax { wildcards: true, variables };
-    let whole = parse_glob(text, syntax)?;
-    let Ok(Some(parts)) = arn_parts(text, variables) else {
-        return Ok(ArnValue::Nothing(text.into()));
-    };
-    if let Some(literal) = whole.as_literal() {
-        return Ok(ArnValue::Exact(literal.into()));
-    }
-    let [a, b, c, d, e, f] = parts.map(|part| parse_glob(part, syntax));
-    Ok(ArnValue::Parts(syntax, Box::new([a?, b?, c?, d?, e?, f?])))
-}
-
-fn parse_binary(text: &str) -> Result<Box<str>, Wrong> {
-    let wrong = |_| Wrong::new(text, "base64", "write base64 with its padding, as in `aGk=`");
-    BASE64.decode(text.as_bytes()).map(|_| text.into()).map_err(wrong)
-}
-
-fn parse_bool(text: &str, syntax: Syntax) -> Result<Glob, Wrong> {
-    let glob = parse_glob(text, syntax)?;
-    if glob.variables().next().is_some() || glob.as_literal().is_some_and(is_bool) {
-        return Ok(glob);
-    }
-    Err(Wrong::new(text, "boolean", "write `true` or `false`"))
-}
-
-fn parse_date(text: &str) -> Result<(Moment, Box<str>), Wrong> {
-    let hint = "write `2024-01-31`, `2024-01-31T10:00:00Z` or seconds since 1970";
-    match Moment::parse(text) {
-        Some(moment) => Ok((moment, text.into())),
-        None => Err(Wrong::new(text, "date", hint)),
-    }
-}
-
-fn parse_network(text: &str) -> Result<IpNet, Wrong> {
-    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    match network {
-        Ok(network) => Ok(unmapped(network).trunc()),
-        Err(_) => Err(Wrong::new(
-            text,
-            "address and no CIDR block",
-            "write `192.0.2.0/24`, `192.0.2.1` or `2001:db8::/32`",
-        )),
-    }
-}
-
-/// A network of IPv4 addresses mapped into IPv6 as the IPv4 network that it is.
-fn unmapped(network: IpNet) -> IpNet {
-    let IpNet::V6(mapped) = network else { return network };
-    let address = mapped.addr().to_ipv4_mapped();
-    let prefix_len = mapped.prefix_len().checked_sub(MAPPED_PREFIX_LEN);
-    match (address, prefix_len) {
-        (Some(address), Some(prefix_len)) => {
-            Ipv4Net::new(address, prefix_len).map_or(network, IpNet::V4)
-        }
-        _ => network,
-    }
-}
-
-/// `::ffff:0:0/96` holds the mapped addresses.
-const MAPPED_PREFIX_LEN: u8 = 96;
-
-fn parse_null(text: &str) -> Result<Presence, Wrong> {
-    let hint = "write `true` for a key that must be absent, `false` for one that must be there";
-    match text {
-        _ if text.eq_ignore_ascii_case("true") => Ok(Presence::Absent),
-        _ if text.eq_ignore_ascii_case("false") => Ok(Presence::Present),
-        _ => Err(Wrong::new(text, "boolean", hint)),
-    }
-}
-
-fn parse_number(text: &str) -> Result<Box<str>, Wrong> {
-    match Decimal::parse(text) {
-        Some(_) => Ok(text.into()),
-        None => Err(Wrong::new(
-            text,
-            "decimal number",
-            "write digits with an optional sign and fraction, without an exponent",
-        )),
-    }
 }

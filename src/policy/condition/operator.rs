@@ -96,26 +96,6 @@ impl Operator {
         }
     }
 
-    /// The name that was probably meant by one that no operator has.
-    pub(crate) fn nearest(name: &str) -> Option<String> {
-        let all = COMPARISONS.iter().flat_map(|comparison| {
-            [SetOperator::Single, SetOperator::All, SetOperator::Any].into_iter().flat_map(
-                move |set| {
-                    [Absent::Compared, Absent::Good].map(|absent| Self { comparison, set, absent })
-                },
-            )
-        });
-        let lower = name.to_lowercase();
-        let distance = |known: &str| strsim::damerau_levenshtein(&lower, &known.to_lowercase());
-        // A third of the letters may be wrong, as in `StringEqual` and `IpAdress`.
-        all.map(|operator| operator.to_string())
-            .filter(|known| Self::parse(known).is_some())
-            .map(|known| (distance(&known), known))
-            .filter(|(distance, known)| distance * 3 <= known.len())
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, known)| known)
-    }
-
     /// The names without set operators and `IfExists`, for suggestions.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         COMPARISONS.iter().map(|comparison| comparison.name)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::iam::Arn;
-use crate::policy::context::{ConditionKey, Context, NoContext};
+use crate::policy::context::{Context, NoContext};
 use crate::policy::pattern::PatternError;
 use crate::policy::pattern::glob::{Glob, Piece, Syntax, Token, VARIABLE};
 use crate::policy::question::Resource;
@@ -93,15 +93,6 @@ impl ArnPattern {
         }
         prefix.push_str(resource.literal_prefix().0);
         (Cow::Owned(prefix), false)
-    }
-
-    /// The keys of its variables.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = &ConditionKey> {
-        let resource = match self {
-            Self::Any | Self::Exact(_) | Self::Prefix(_) => None,
-            Self::Like { resource, .. } => Some(resource),
-        };
-        resource.into_iter().flat_map(Glob::variables)
     }
 }
 

@@ -168,6 +168,33 @@ fn a_hostile_pattern_ends() {
 }
 
 #[test]
+fn matching_allocates_nothing() {
+    let globs = ["a*", "*${aws:username}?*x", "?${aws:SourceIp}*", "*${aws:CurrentTime, 'd'}"];
+    let globs = globs.map(|text| glob(text, LIKE));
+    let arns = ["arn:aws:s3:::b/*", "arn:aws:s3:::b", "arn:*:s?:*::*${aws:EpochTime}*"];
+    let arns = arns.map(|text| ArnPattern::parse(text, true).unwrap());
+    let actions =
+        ["s3:*", "s3:GetObject", "s3:*t?*"].map(|text| ActionPattern::parse(text).unwrap());
+    let (context, action) = (context(), Action::parse("S3:GetObjects").unwrap());
+    let named =
+        ["arn:AWS:S3:::b/1760105007", "arn:aws:s3:::b"].map(|text| Arn::parse(text).unwrap());
+    let measured = allocation_counter::measure(|| {
+        for (glob, arn) in globs.iter().flat_map(|glob| named.map(|arn| (glob, arn))) {
+            std::hint::black_box(glob.matches(arn.as_str(), &context));
+            std::hint::black_box(glob.matches_any_case(arn.as_str(), &context));
+            std::hint::black_box(glob.equals_in_lower_case(arn.as_str(), &context));
+        }
+        for (pattern, arn) in arns.iter().flat_map(|pattern| named.map(|arn| (pattern, arn))) {
+            std::hint::black_box(pattern.matches(Resource::Named(arn), &context));
+        }
+        for pattern in &actions {
+            std::hint::black_box(pattern.matches(&action));
+        }
+    });
+    assert_eq!(measured.count_total, 0);
+}
+
+#[test]
 fn lower_case_is_compared_by_characters() {
     let same =
         |pattern: &str, text: &str| glob(pattern, EQUAL).equals_in_lower_case(text, &context());
