@@ -4,7 +4,7 @@
 //! `=== why`, the policy type and the own account on a line, the document, `---`, and the findings.
 //! A case of type `set` has a set of policies, as `support/policy_set.rs` reads it.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -100,7 +100,7 @@ fn check_tells_what_is_doubtful_together_and_with_the_settings() {
     );
     let config = crossgate::config::load(&root.join("crossgate.yaml")).unwrap();
     let found = crossgate::config::policies::check(&config);
-    let found: Vec<String> = found.iter().map(|it| it.to_string()).collect();
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), 2, "{found:#?}");
     let key = "b.json:1:1: the key `arn:aws:kms:eu:222222222222:key/k` has no policy here";
     assert!(found[0].contains(key), "{found:#?}");

@@ -13,7 +13,7 @@ use crate::policy::lint::{self, AllowlistUse, SetFinding};
 use crate::policy::set::PolicySet;
 
 /// What is doubtful in the policies in force, and in allowlists that they have no use for.
-pub fn check(config: &Config, set: &PolicySet) -> Vec<Finding> {
+pub(super) fn check(config: &Config, set: &PolicySet) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut doubts = lint::set(set).into_iter().peekable();
     // They come in the order of files, so that each file is read once.
