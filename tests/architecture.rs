@@ -205,8 +205,9 @@ fn documents_name_only_files_that_exist() {
         let links = link.captures_iter(&text).map(|found| found.get(1).unwrap().as_str());
         let linked = links.filter(|target| !target.contains("://")).map(|link| folder.join(link));
         let named = quoted(&text).into_iter().filter(|name| looks_like_a_file(name));
+        let is_module = |path: &Path| root().join("src").join(path).with_extension("rs").exists();
         for path in linked.chain(named.map(PathBuf::from)) {
-            if !root().join(&path).exists() {
+            if !root().join(&path).exists() && !is_module(&path) {
                 wrong.push(format!("{document} names {}", path.display()));
             }
         }

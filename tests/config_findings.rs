@@ -125,7 +125,9 @@ fn write_files(directory: &Path) {
     write("oct-keys.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}");
     write("text-keys.json", "keys");
     write("settings.yaml", "accounts: {}\n");
-    fs::create_dir(directory.join("events")).unwrap();
+    for name in ["events", "policies"] {
+        fs::create_dir(directory.join(name)).unwrap();
+    }
 }
 
 /// What no message may show; it fits no field.

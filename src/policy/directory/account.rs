@@ -72,7 +72,8 @@ impl Account {
             policies: None,
             findings: Vec::new(),
         };
-        account.refresh();
+        // The first look is assembled whatever it finds.
+        let _ = account.refresh();
         account.assemble();
         account
     }

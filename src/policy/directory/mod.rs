@@ -48,7 +48,8 @@ pub struct DirectoryError {
 /// Something is wrong; the error has all of it.
 pub fn load(config: &PoliciesConfig) -> Result<(PolicySets, Vec<Finding>), DirectoryError> {
     let mut directory = PolicyDirectory::new(config.directory.clone());
-    directory.rescan(&[Scope::All]);
+    // All of it is new.
+    let _ = directory.rescan(&[Scope::All]);
     let sets = directory.sets(config.mode, config.unknown_callers)?;
     Ok((sets, directory.findings()))
 }

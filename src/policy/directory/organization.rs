@@ -455,3 +455,6 @@ const SCP_FULL_ACCESS: &str = r#"{"Version":"2012-10-17","Statement":[
 
 const RCP_FULL_ACCESS: &str = r#"{"Version":"2012-10-17","Statement":[
 {"Sid":"RCPFullAWSAccess","Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#;
+
+#[cfg(test)]
+mod tests;

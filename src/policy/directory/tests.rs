@@ -148,7 +148,7 @@ fn statements_have_their_place_in_the_whole_file() {
     let (sets, _) = load(&config(&folder)).unwrap();
     let policy = &principal(&sets, "ana").policies[0];
     let places: Vec<_> = policy.statements.iter().map(|it| (it.line, it.column)).collect();
-    assert_eq!(places, [(4, 6), (4, 54)]);
+    assert_eq!(places, [(4, 6), (4, 58)]);
     assert_eq!(*policy.source.file, *folder.path().join(DETAILS).display().to_string());
 }
 
@@ -190,7 +190,7 @@ fn policies_that_are_not_in_the_file_are_errors_of_whom_they_are_attached_to() {
     check_details(
         &user(r#","GroupList":["staff"]"#),
         &expect(
-            "2:78",
+            "2:76",
             "the group `staff` of `arn:aws:iam::111111111111:user/ana` is not in \
             `GroupDetailList`",
         ),
@@ -248,7 +248,7 @@ fn what_is_wrong_in_a_document_has_its_place_in_the_file() {
     assert!(found[0].starts_with(&format!("error {DETAILS}:3:55: ")), "{found:?}");
     check_details(
         &user(r#","UserPolicyList":[{"PolicyName":"p","PolicyDocument":"%"}]"#),
-        "error <file>:2:119: the document is no percent-encoded text",
+        "error <file>:2:116: the document is no percent-encoded text",
     );
 }
 
