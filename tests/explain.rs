@@ -1,6 +1,6 @@
 //! `crossgate explain` as a program: each step, the result, the exit code.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 
@@ -147,8 +147,6 @@ fn what_is_only_reported_is_permitted() {
 
 #[test]
 fn a_request_is_refused_where_the_proxy_refuses_it() {
-    let place = Place::new();
-    let token = place.user(FRIEND);
     #[track_caller]
     fn check(place: &Place, args: &[&str], status: u16, outcome: &str) {
         let (code, report) = place.json(args);
@@ -157,6 +155,8 @@ fn a_request_is_refused_where_the_proxy_refuses_it() {
         assert_eq!(result["permitted"], json!(false));
         assert_eq!((&result["status"], &result["code"]), (&json!(status), &json!(outcome)));
     }
+    let place = Place::new();
+    let token = place.user(FRIEND);
     check(&place, &["--path", ORDER], 401, "unauthenticated");
     check(&place, &["--token", "x.y.z", "--path", ORDER], 401, "unauthenticated");
     check(
@@ -208,8 +208,6 @@ fn json_has_every_step() {
 
 #[test]
 fn what_could_not_be_decided_ends_with_2() {
-    let place = Place::new();
-    let token = place.user(FRIEND);
     #[track_caller]
     fn check(place: &Place, args: &[&str], part: &str) {
         let output = place.explain(args);
@@ -217,6 +215,8 @@ fn what_could_not_be_decided_ends_with_2() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(errors.contains(part) && output.stdout.is_empty(), "{errors}");
     }
+    let place = Place::new();
+    let token = place.user(FRIEND);
     let with = |args: &[&'static str]| [&["--path", ORDER], args].concat();
     check(&place, &with(&["--config", "none.yaml"]), "none.yaml");
     check(&place, &with(&["--token-file", "none"]), "`none`");
@@ -230,4 +230,67 @@ fn what_could_not_be_decided_ends_with_2() {
     place.write("settings.yaml", SETTINGS);
     fs::remove_file(place.directory.path().join("keys.json")).unwrap();
     check(&place, &ask, "keys");
+}
+
+/// A user that may read orders, of which a guardrail keeps some.
+fn with_policies(place: &Place) {
+    place.write(
+        "crossgate.yaml",
+        &format!("{CONFIG}policies: {{ directory: policies, mode: limited }}\n"),
+    );
+    let user = format!("arn:aws:iam::{OWNER}:user/{}", identities::USER_ID);
+    let orders = json!({ "Version": "2012-10-17", "Statement": [
+        { "Sid": "Write", "Effect": "Allow", "Action": "orders:PutOrder", "Resource": "*" },
+        { "Sid": "Read", "Effect": "Allow", "Action": "orders:GetOrder",
+            "Resource": format!("arn:aws:orders::{OWNER}:order/1") },
+    ] });
+    let details = json!({ "UserDetailList": [{ "UserName": identities::USER_ID, "UserId": "AIDA1",
+            "Arn": user, "Path": "/", "GroupList": [], "AttachedManagedPolicies": [],
+            "UserPolicyList": [{ "PolicyName": "orders", "PolicyDocument": orders }] }],
+        "GroupDetailList": [], "RoleDetailList": [], "Policies": [] });
+    let account = place.directory.path().join("policies/accounts").join(OWNER);
+    fs::create_dir_all(&account).unwrap();
+    let text = serde_json::to_string_pretty(&details).unwrap();
+    fs::write(account.join("authorization-details.json"), text).unwrap();
+}
+
+#[test]
+fn policies_are_told_side_by_side_with_the_places_of_their_statements() {
+    let place = Place::new();
+    with_policies(&place);
+    let token = place.user(OWNER);
+    let (code, allowed) = place.text(&token, ORDER);
+    assert_eq!(code, Some(0), "{allowed}");
+    insta::assert_snapshot!(allowed, @r#"
+    route      GET /v1/accounts/{account}/orders/{*order} to upstream orders
+    token      good, from https://iam.example.com/identity
+    identity   arn:aws:iam::59bcbfa6ea2f006b4ed7094c1a08dcdd:user/IBMid-550009FB7N (user, account 59bcbfa6ea2f006b4ed7094c1a08dcdd)
+    question   orders:GetOrder on arn:aws:orders::59bcbfa6ea2f006b4ed7094c1a08dcdd:order/1 of account 59bcbfa6ea2f006b4ed7094c1a08dcdd
+    perimeter  not asked: the caller is of the owner's own account
+    policy     allow (identity); mode limited, enforced
+               identity policies of user/IBMid-550009FB7N: allow it
+                 matched: Allow orders, statement 1 `Read` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:23:15
+    result     forwarded
+    "#);
+    let (code, denied) = place.text(&token, &ORDER.replace("orders/1", "orders/2"));
+    assert_eq!(code, Some(1), "{denied}");
+    insta::assert_snapshot!(denied, @r#"
+    route      GET /v1/accounts/{account}/orders/{*order} to upstream orders
+    token      good, from https://iam.example.com/identity
+    identity   arn:aws:iam::59bcbfa6ea2f006b4ed7094c1a08dcdd:user/IBMid-550009FB7N (user, account 59bcbfa6ea2f006b4ed7094c1a08dcdd)
+    question   orders:GetOrder on arn:aws:orders::59bcbfa6ea2f006b4ed7094c1a08dcdd:order/2 of account 59bcbfa6ea2f006b4ed7094c1a08dcdd
+    perimeter  not asked: the caller is of the owner's own account
+    policy     implicit deny (identity); mode limited, enforced
+               identity policies of user/IBMid-550009FB7N: do not allow it
+                 not matched: Allow orders, statement 0 `Write` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:17:15: it is not about this action
+                 not matched: Allow orders, statement 1 `Read` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:23:15: it is not about this resource
+               lacking: account 59bcbfa6ea2f006b4ed7094c1a08dcdd must allow orders:GetOrder on arn:aws:orders::59bcbfa6ea2f006b4ed7094c1a08dcdd:order/2 to arn:aws:iam::59bcbfa6ea2f006b4ed7094c1a08dcdd:user/IBMid-550009FB7N; no identity policy of user/IBMid-550009FB7N does
+    result     403 policy_denied
+    "#);
+
+    let (_, report) = place.json(&["--token", &token, "--path", ORDER]);
+    let enforced = &report["policy"]["enforced"];
+    assert_eq!((&enforced["decision"], &enforced["layer"]), (&json!("allow"), &json!("identity")));
+    assert_eq!(enforced["statements"][0]["sid"], json!("Read"));
+    assert_eq!(enforced["steps"][0]["statements"][0]["matched"], json!(false));
 }

@@ -171,9 +171,10 @@ fn answered(answer: &ScenarioAnswer) -> String {
             answer.missing.iter().map(|side: Side| format!("no {}", side.as_str())).collect()
         }
     };
-    match why.is_empty() {
-        true => format!("{decision} ({layer})"),
-        false => format!("{decision} ({layer}): {}", why.join(", ")),
+    if why.is_empty() {
+        format!("{decision} ({layer})")
+    } else {
+        format!("{decision} ({layer}): {}", why.join(", "))
     }
 }
 

@@ -109,7 +109,7 @@ impl SetReport {
             }
         }
         for lack in &self.lacks {
-            writeln!(out, "           {BAD}lacks{BAD:#} {}", printable(lack))?;
+            writeln!(out, "           {BAD}lacking:{BAD:#} {}", printable(lack))?;
         }
         Ok(())
     }

@@ -89,14 +89,14 @@ fn parsed(
 fn check(caller: &str, asked: (&str, &str), policies: &Value, expect: &str) {
     let (request, policies) = parsed(caller, asked, policies);
     let walked = scenario::explain(&request, &policies);
-    let mut said = format!("{} {}", walked.outcome.as_str(), walked.layer.as_str());
-    for (name, index) in walked.named() {
-        said.push_str(&format!(" {name}#{index}"));
-    }
+    let decided_by: Vec<String> =
+        walked.named().iter().map(|(name, index)| format!(" {name}#{index}")).collect();
+    let decided_by = decided_by.concat();
     let missing: Vec<&str> = walked.missing.iter().map(Side::as_str).collect();
-    if !missing.is_empty() {
-        said.push_str(&format!(": {}", missing.join(", ")));
-    }
+    let lacking =
+        if missing.is_empty() { String::new() } else { format!(": {}", missing.join(", ")) };
+    let (outcome, layer) = (walked.outcome.as_str(), walked.layer.as_str());
+    let said = format!("{outcome} {layer}{decided_by}{lacking}");
     assert_eq!(said, expect, "the walk");
     assert_eq!(scenario::decide(&request, &policies), walked, "the evaluator");
 }
@@ -400,7 +400,7 @@ fn each_statement_is_told_with_what_kept_it_from_matching() {
     insta::assert_snapshot!(told(&request, &policies), @r#"
     resource policy of arn:aws:sqs:eu:111111111111:q: does not let the caller in by itself
     - resource#0 Unmatched(Principal)
-    identity policies of user/a: allows it
+    identity policies of user/a: allow it
     - i#0 Unmatched(Action)
     - i#1 Unmatched(Resource)
     - i#2 Unmatched(Condition { operator: "Bool", key: "aws:securetransport", wanted: "`true`", had: "the request has no value for it" })

@@ -35,10 +35,8 @@ impl<'a> Words<'a> {
         policies: &Policies<'_>,
     ) -> Self {
         let principal = &question.principal;
-        let caller = match principal.kind {
-            PrincipalKind::Anonymous => "an anonymous caller",
-            _ => principal.text,
-        };
+        let is_anonymous = principal.kind == PrincipalKind::Anonymous;
+        let caller = if is_anonymous { "an anonymous caller" } else { principal.text };
         let caller_account = principal.account.unwrap_or_default();
         Self {
             form,
@@ -94,8 +92,11 @@ impl<'a> Words<'a> {
                 None => "has no Allow for it, and so does not let it pass",
                 Some(_) => "lets it pass",
             },
-            PolicyLayer::Identity | PolicyLayer::Boundary | PolicyLayer::Session => match strongest
-            {
+            PolicyLayer::Identity => match strongest {
+                None => "do not allow it",
+                Some(_) => "allow it",
+            },
+            PolicyLayer::Boundary | PolicyLayer::Session => match strongest {
                 None => "does not allow it",
                 Some(_) => "allows it",
             },
@@ -130,12 +131,12 @@ impl<'a> Words<'a> {
                 Side::Rcp => lacks.extend(self.lacking_levels(PolicyLayer::Rcp, steps)),
                 Side::CallerIdentity => lacks.push(self.lacking_identity()),
                 Side::Resource | Side::Key | Side::Trust => lacks.push(self.lacking_resource()),
-                Side::Boundary => lacks.push(self.lacking_limit("permissions boundary", steps)),
+                Side::Boundary => lacks.push(self.lacking_limit(PolicyLayer::Boundary, steps)),
                 Side::Session if !self.has_session_policy => lacks.push(format!(
                     "{} has no session policy, without which a federated user may do nothing",
                     self.name
                 )),
-                Side::Session => lacks.push(self.lacking_limit("session policy", steps)),
+                Side::Session => lacks.push(self.lacking_limit(PolicyLayer::Session, steps)),
                 Side::Endpoint => lacks.push(format!(
                     "the endpoint policy has no Allow for {} on {}",
                     self.action, self.resource
@@ -194,15 +195,12 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn lacking_limit(&self, limit: &str, steps: &[Step<'_>]) -> String {
-        let layer = match limit {
-            "session policy" => PolicyLayer::Session,
-            _ => PolicyLayer::Boundary,
-        };
+    fn lacking_limit(&self, layer: PolicyLayer, steps: &[Step<'_>]) -> String {
         let asked = steps.iter().find(|step| step.layer == layer);
+        let limit = asked.map(|step| step.asked.as_str()).unwrap_or_default();
         let policies = asked.map(policy_names).unwrap_or_default();
-        let Self { name, action, resource, .. } = self;
-        format!("the {limit} of {name}{policies} does not allow {action} on {resource}")
+        let Self { action, resource, .. } = self;
+        format!("the {limit}{policies} does not allow {action} on {resource}")
     }
 
     fn resource_policy(&self) -> String {

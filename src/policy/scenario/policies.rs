@@ -73,12 +73,7 @@ impl ScenarioPolicies {
         let policies = Self {
             identity: reader.documents(node, PolicyType::Identity).unwrap_or_default(),
             resource: member(node, "resource").and_then(|node| {
-                let name = match resource_type {
-                    PolicyType::Trust => "trust",
-                    PolicyType::Key => "key",
-                    _ => "resource",
-                };
-                reader.document(node, "policies.resource", name, resource_type)
+                reader.document(node, "policies.resource", resource_type.as_str(), resource_type)
             }),
             boundary: reader.documents(node, PolicyType::Boundary),
             session: reader.documents(node, PolicyType::Session),
@@ -87,9 +82,10 @@ impl ScenarioPolicies {
             rcp: reader.levels(node, PolicyType::Rcp),
             key: member(node, "key").and_then(|node| reader.key(node)),
         };
-        match reader.problems.is_empty() {
-            true => Ok(policies),
-            false => Err(ScenarioError { problems: reader.problems }),
+        if reader.problems.is_empty() {
+            Ok(policies)
+        } else {
+            Err(ScenarioError { problems: reader.problems })
         }
     }
 
@@ -132,9 +128,10 @@ fn guessed_type(resource: &Node) -> PolicyType {
     let statements = list(document.get("Statement"));
     let names_resources =
         |it: &Node| it.get("Resource").is_some() || it.get("NotResource").is_some();
-    match !statements.is_empty() && !statements.iter().any(names_resources) {
-        true => PolicyType::Trust,
-        false => PolicyType::Resource,
+    if statements.is_empty() || statements.iter().any(names_resources) {
+        PolicyType::Resource
+    } else {
+        PolicyType::Trust
     }
 }
 
@@ -188,13 +185,11 @@ impl Reader<'_> {
         } else {
             self.taken(only(node, path, &["name", "document"]))?;
             let name = self.taken(text(node, path, "name"))?.unwrap_or(default_name);
-            match member(node, "document") {
-                Some(document) => (name, document),
-                None => {
-                    self.problems.push(format!("`{path}.document` is missing"));
-                    return None;
-                }
-            }
+            let Some(document) = member(node, "document") else {
+                self.problems.push(format!("`{path}.document` is missing"));
+                return None;
+            };
+            (name, document)
         };
         self.compiled(document, name, policy_type).map(Arc::new)
     }
