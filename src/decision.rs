@@ -138,11 +138,7 @@ fn ask<'s>(
     };
     let AuthzRequest { action, key_action, owner, .. } = *request;
     let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
-    let known = Known {
-        caller: applicable.caller,
-        resource: applicable.resource,
-        organization: set.organization.as_deref(),
-    };
+    let known = Known::of(&applicable, set.organization.as_deref());
     let context = RequestContext::new(identity, principal, request, known, now);
     let owner = Some(owner.as_str());
     let question = Question { principal, action, resource, owner, context: &context };

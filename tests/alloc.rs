@@ -16,7 +16,10 @@ use crossgate::event::log::EventLog;
 use crossgate::forward::{ClientAddress, Protocol};
 use crossgate::iam::AccountId;
 use crossgate::perimeter::{AccountSetting, SettingsIndex};
-use crossgate::policy::set::PolicySets;
+use crossgate::policy::set::{
+    AccountParts, AccountPolicies, PolicySet, PolicySets, PrincipalEntry, ResourceEntry, Tag,
+};
+use crossgate::policy::{CompiledPolicy, PolicyType, Source, compile, document, json};
 use crossgate::proxy::{Circumstances, Gate};
 use crossgate::route::{
     ContextSource, ContextSpec, EdgeRules, QuestionSpec, RouteSpec, RouteTable, Upstream,
@@ -39,7 +42,7 @@ fn a_warm_decision_allocates_nothing_in_any_mode() {
         (Mode::Limited, None),
         (Mode::Unrestricted, Some(Mode::Unrestricted)),
         (Mode::ReportOnly, Some(Mode::ReportOnly)),
-        (Mode::Limited, Some(Mode::ReportOnly)),
+        (Mode::Limited, Some(Mode::Limited)),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let config = EventsConfig { directory: directory.path().into(), ..EventsConfig::default() };
@@ -80,9 +83,10 @@ fn world(mode: Mode, policies: Option<Mode>) -> (SnapshotReader, request::Parts)
         edge: Arc::new(EdgeRules::default()),
         key_sets: Arc::new(KeySets::new(vec![issuer()]).with_keys(ISSUER, keys)),
     });
-    // Nothing is granted: two denials on each request, both recorded where the mode reports.
     let sets = policies.map(|mode| {
-        Arc::new(PolicySets { mode, enforced: Arc::default(), candidate: Some(Arc::default()) })
+        // Both sides grant what is in force; nothing grants what is proposed.
+        let candidate = Some(Arc::default());
+        Arc::new(PolicySets { mode, enforced: Arc::new(granting()), candidate })
     });
     writer.publish(Part::Policies, "", UnixMillis(0), |_| Change::Policies(sets));
     let head = Request::get("/v1/accounts/owner/orders/7")
@@ -93,6 +97,55 @@ fn world(mode: Mode, policies: Option<Mode>) -> (SnapshotReader, request::Parts)
         .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     (reader, head.body(()).unwrap().into_parts().0)
 }
+
+/// The partner's user may read orders, if all that a request tells is as it should be, and the owner
+/// shares them.
+fn granting() -> PolicySet {
+    let caller = PrincipalEntry {
+        arn: "arn:aws:iam::partner:user/IBMid-1".into(),
+        id: "AIDA1".into(),
+        tags: Box::new([Tag { key: "team".into(), value: "red".into() }]),
+        policies: Box::new([policy(PolicyType::Identity, CALLERS_SIDE)]),
+        ..PrincipalEntry::default()
+    };
+    let orders = ResourceEntry {
+        pattern: "arn:aws:orders::owner:order/*".into(),
+        policy: Some(policy(PolicyType::Resource, OWNERS_SIDE)),
+        key: None,
+        tags: Box::new([Tag { key: "team".into(), value: "red".into() }]),
+        file: "".into(),
+    };
+    let callers = AccountParts { principals: Some(vec![caller.into()]), ..AccountParts::default() };
+    let owners = AccountParts { resources: vec![orders.into()], ..AccountParts::default() };
+    let accounts = [("partner", callers), ("owner", owners)].map(|(name, parts)| {
+        let account = AccountId::parse(name).unwrap();
+        (account, Arc::new(AccountPolicies::new(account, parts).unwrap()))
+    });
+    PolicySet { accounts: accounts.into_iter().collect(), ..PolicySet::default() }
+}
+
+fn policy(policy_type: PolicyType, text: &str) -> Arc<CompiledPolicy> {
+    let checked = document::check(&json::parse(text).unwrap(), policy_type);
+    let document = checked.document.unwrap();
+    let source = Source { file: "".into() };
+    Arc::new(compile(&document, "p", source, &json::Lines::new(text)).unwrap())
+}
+
+const CALLERS_SIDE: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+    "Action": "orders:Get*", "Resource": "arn:aws:orders::owner:order/*", "Condition": {
+    "IpAddress": {"aws:SourceIp": "192.0.2.0/24"},
+    "Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"},
+    "DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+    "ArnLike": {"aws:PrincipalArn": "arn:aws:iam::partner:user/*"},
+    "StringLike": {"aws:userid": "AIDA*", "aws:UserAgent": "curl/*"},
+    "StringEquals": {"aws:username": "IBMid-1", "aws:ResourceTag/Team": "${aws:PrincipalTag/team}",
+        "aws:RequestTag/team": "red-7", "orders:Kind": "standard"},
+    "ForAllValues:StringEquals": {"orders:Kinds": ["standard", "express"]},
+    "Null": {"orders:Absent": "true"}}}}"#;
+
+const OWNERS_SIDE: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::partner:user/IBMid-1"}, "Action": "orders:GetOrder",
+    "Resource": "arn:aws:orders::owner:order/*"}}"#;
 
 fn token(key: &Ed25519KeyPair) -> String {
     let exp = SystemClock.now().seconds().0 + 3600;

@@ -99,8 +99,7 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 64, 8, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::btree_map(name.clone(), inner, 0..20)
-                .prop_map(|members| Value::from_iter(members)),
+            prop::collection::btree_map(name.clone(), inner, 0..20).prop_map(Value::from_iter),
         ]
     })
 }
@@ -178,7 +177,10 @@ proptest! {
     /// Only the depth, the length of numbers and repeated members are refused beyond the grammar.
     #[test]
     fn any_edit_is_json_to_all_readers_or_to_none(text in edited()) {
-        let other = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        let other = serde_json::from_str::<Value>(&text);
+        // Numbers keep their text here, so that none is too large.
+        prop_assume!(!other.as_ref().is_err_and(|error| error.to_string().contains("out of range")));
+        let other = other.is_ok();
         match json::parse(&text) {
             Ok(_) => prop_assert!(other, "{text}"),
             Err(finding) if other => prop_assert!(finding.message.contains("twice"), "{text}: {finding}"),

@@ -4,9 +4,21 @@
 //! Method: `tests/cases/policy/*.json`, whose forms `tests/policy_reference/cases.rs` explains. Each
 //! scenario goes through the naive reference and through the engine as `crossgate simulate` does.
 
-use policy_reference::cases::{Case, read_all};
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed test panics"
+)]
+
+use crossgate::policy::scenario as engine;
+use serde_json::Value;
+
+use cases::{Case, read_all};
 use policy_reference::scenario::answer_line;
 
+#[path = "policy_reference/cases.rs"]
+mod cases;
 mod policy_reference;
 
 /// As many cases as the facts are worth at least.
@@ -22,6 +34,25 @@ fn the_reference_gives_every_expected_answer() {
             error: String::new(),
         },
         Err(error) => Given { decision: "error".to_owned(), error, ..Given::default() },
+    });
+}
+
+#[test]
+fn the_engine_gives_every_expected_answer() {
+    check_all(|line| {
+        let answer: Value = serde_json::from_str(&engine::answer_line(line)).unwrap();
+        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        if answer.get("error").is_some() {
+            let (decision, error) = ("error".to_owned(), text("error"));
+            return Given { decision, error, ..Given::default() };
+        }
+        let missing = answer["missing"].as_array().unwrap().iter();
+        Given {
+            decision: text("decision"),
+            layer: text("layer"),
+            missing: missing.map(|side| side.as_str().unwrap().to_owned()).collect(),
+            error: String::new(),
+        }
     });
 }
 

@@ -1,12 +1,7 @@
 //! May this principal do this: what policies on disk say to requests, what becomes of them, what is
 //! recorded, and what of a request policies can go by.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a failed test panics"
-)]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

@@ -20,6 +20,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::decision;
 use crate::iam::{AccountId, Arn, AuthzRequest, Identity, RequestOrigin, Transport};
 use crate::perimeter::SettingsIndex;
+use crate::policy::directory::{self, DirectoryError};
 use crate::policy::explain::{LevelNames, Trace};
 use crate::policy::request_context::{Known, RequestContext};
 use crate::policy::set::{Asked, Organization, PolicySet};
@@ -113,6 +114,9 @@ pub enum ExplainError {
         /// Why.
         why: String,
     },
+    /// The policies can't be read or are wrong.
+    #[error(transparent)]
+    Policies(#[from] DirectoryError),
     /// The token can't be read, or its issuer's keys can't.
     #[error("{0}")]
     Token(String),
@@ -185,6 +189,8 @@ impl<'a> Case<'a> {
                 ExplainError::Settings { file: file.clone(), why: error.to_string() }
             })?,
         };
+        let policies = config.policies.as_ref().map(directory::load).transpose()?;
+        let policies = policies.map(|(sets, _doubtful)| Arc::new(sets));
         let key_sets = match &token {
             None => KeySets::new(config.issuers),
             Some(token) => token_command::load_keys(token, config.issuers)
@@ -194,7 +200,7 @@ impl<'a> Case<'a> {
             revision: 1,
             key_sets: Arc::new(key_sets),
             settings: Arc::new(index),
-            policies: None,
+            policies,
             routes: config.routes,
             edge: Arc::new(config.edge),
         };
@@ -288,8 +294,7 @@ impl<'a> Case<'a> {
         let AuthzRequest { action, key_action, owner, .. } = *request;
         let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
         let organization = set.organization.as_deref();
-        let known =
-            Known { caller: applicable.caller, resource: applicable.resource, organization };
+        let known = Known::of(&applicable, organization);
         let context = RequestContext::new(identity, principal, request, known, self.now);
         let names = LevelNames {
             scp: level_names(organization, identity.account),

@@ -2,6 +2,7 @@
 //!
 //! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
 
+pub mod access;
 pub mod check;
 pub mod demo;
 pub mod events;
@@ -17,10 +18,13 @@ pub mod token;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::config;
+use crate::policy::directory;
+use crate::policy::set::PolicySet;
 use crate::token::IssuerSpec;
 
 /// An account perimeter for any HTTP API: decides by account, forwards or rejects, records.
@@ -33,6 +37,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tells who can reach a resource, and which grants leave their account
+    Access(access::AccessArgs),
     /// Validates the configuration and settings, and looks for what is doubtful
     Check(check::CheckArgs),
     /// Shows the whole product on loopback, with nothing to set up
@@ -82,6 +88,7 @@ enum TokenCommand {
 /// Parses the process's arguments and runs the command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Access(args) => access::run(&args, policies_of),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
@@ -108,4 +115,14 @@ fn verify(args: &token::VerifyArgs) -> ExitCode {
 
 fn issuers_of(file: &Path) -> Result<Vec<IssuerSpec>, String> {
     config::load(file).map(|config| config.issuers).map_err(|error| error.to_string())
+}
+
+/// The policies in force of a configuration.
+fn policies_of(file: &Path) -> Result<Arc<PolicySet>, String> {
+    let config = config::load(file).map_err(|error| error.to_string())?;
+    let Some(policies) = config.policies else {
+        return Err("the configuration has no `policies`; hint: name their `directory`".to_owned());
+    };
+    let (sets, _) = directory::load(&policies).map_err(|error| error.to_string())?;
+    Ok(sets.enforced)
 }

@@ -109,12 +109,13 @@ pub fn simulate(
         if !read_line(&mut input, &mut line).map_err(unreadable)? {
             break;
         }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let result = match std::str::from_utf8(&line) {
-            Ok(line) => scenario::answer(line.trim_end_matches(['\n', '\r'])),
-            Err(_) => unreadable_line("the line is not UTF-8"),
+        let result = match (line.len(), std::str::from_utf8(line.trim_ascii())) {
+            (LINE_ENDED_BYTES_MAX.., _) => {
+                unreadable_line(&format!("the line has more than {LINE_BYTES_MAX} bytes"))
+            }
+            (_, Ok("")) => continue,
+            (_, Ok(line)) => scenario::answer(line),
+            (_, Err(_)) => unreadable_line("the line is not UTF-8"),
         };
         if result.answer.is_err() {
             outcome = Outcome::Refused;
@@ -132,10 +133,9 @@ pub fn simulate(
 /// Reads a line. Of one that is too long as much as is needed to see that it is.
 fn read_line(input: &mut BufReader<impl Read>, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
-    // One more for the line's end, and one to be too long.
-    let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    let limit = u64::try_from(LINE_ENDED_BYTES_MAX).unwrap_or(u64::MAX);
     let read = input.by_ref().take(limit).read_until(b'\n', line)?;
-    if read > LINE_BYTES_MAX && line.last() != Some(&b'\n') {
+    if read == LINE_ENDED_BYTES_MAX && line.last() != Some(&b'\n') {
         input.skip_until(b'\n')?;
     }
     Ok(read != 0)
@@ -189,6 +189,9 @@ fn statement(statement: &ScenarioStatement) -> String {
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
+
+/// So many bytes, with the line's end if there is one, are too long.
+const LINE_ENDED_BYTES_MAX: usize = LINE_BYTES_MAX + 3;
 
 /// Some dozen scenarios at a time.
 const BUFFER_BYTES: usize = 64 * 1024;

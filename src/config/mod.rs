@@ -18,6 +18,7 @@ mod listeners;
 pub mod node;
 mod observed;
 pub mod policies;
+mod policy_lints;
 mod reader;
 mod route_lints;
 mod routes;

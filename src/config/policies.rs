@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::finding::Finding;
+use crate::config::policy_lints;
 use crate::config::reader::{Reader, Table};
 use crate::policy::directory::{self, PoliciesConfig};
 use crate::policy::set::UnknownCallers;
@@ -44,7 +45,10 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>) -> Option<PoliciesC
 pub fn check(config: &Config) -> Vec<Finding> {
     let Some(policies) = &config.policies else { return Vec::new() };
     match directory::load(policies) {
-        Ok((_, warnings)) => warnings,
+        Ok((sets, mut warnings)) => {
+            warnings.extend(policy_lints::check(config, &sets.enforced));
+            warnings
+        }
         Err(error) => error.findings,
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::event::{DecidedBy, EvalEvent, StatementNote, UpdateEvent};
 use crate::iam::{AccountId, IdentityKind, IdentityType};
-use crate::policy::{Effect, Missing};
+use crate::policy::{self, Effect, Missing};
 use crate::verdict::{Decision, Layer, Mode, Reason, Verdict};
 
 /// An evaluation, read from its frame.
@@ -343,8 +343,8 @@ pub const ROUTE_BYTES_MAX: usize = 512;
 pub const AGENT_BYTES_MAX: usize = 512;
 /// The longest name of a statement that is kept, in bytes.
 pub const SID_BYTES_MAX: usize = 128;
-/// The most statements that an event names.
-pub const STATEMENTS_MAX: usize = 8;
+/// The most statements that an event names: as many as an answer does.
+pub const STATEMENTS_MAX: usize = policy::STATEMENTS_MAX;
 /// The longest value of a changed setting that is kept, in bytes.
 pub const CHANGE_BYTES_MAX: usize = 2048;
 /// The most changes of one update: mode and allowlist of three types, in force and proposed.

@@ -98,6 +98,11 @@ impl PolicyFindings {
         0 < self.errors
     }
 
+    /// Whether there are so many errors that no more are kept.
+    pub(crate) fn is_full(&self) -> bool {
+        FINDINGS_MAX <= self.errors
+    }
+
     /// All findings, from the document's start to its end.
     pub(crate) fn into_sorted(mut self) -> Vec<PolicyFinding> {
         self.list.sort_by_key(|finding| (finding.offset, finding.severity));

@@ -29,6 +29,7 @@ pub mod scenario;
 pub mod set;
 mod shape;
 mod statement;
+mod statement_access;
 
 pub use combine::{Missing, Outcome, PolicyLayer, ResourceSide, Side};
 pub use compile::compile;

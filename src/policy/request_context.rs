@@ -10,7 +10,7 @@ use crate::clock::UnixSeconds;
 use crate::iam::{AccountId, AuthzRequest, Identity, IdentityKind, RouteValue, Transport};
 use crate::policy::context::{ConditionKey, Context, KeyName, Value, Values};
 use crate::policy::principal::{Principal, PrincipalKind, last_part};
-use crate::policy::set::{Organization, PrincipalEntry, ResourceEntry, Tag};
+use crate::policy::set::{Applicable, Organization, PrincipalEntry, ResourceEntry, Tag};
 
 /// The condition keys of one request.
 #[derive(Debug)]
@@ -32,8 +32,18 @@ pub struct Known<'a> {
     pub caller: Option<&'a PrincipalEntry>,
     /// The resource.
     pub resource: Option<&'a ResourceEntry>,
+    /// The role that is the resource, of an action of `sts`.
+    pub role: Option<&'a PrincipalEntry>,
     /// The organization.
     pub organization: Option<&'a Organization>,
+}
+
+impl<'a> Known<'a> {
+    /// What a set with this organization found for a question.
+    pub fn of(found: &Applicable<'a>, organization: Option<&'a Organization>) -> Self {
+        let Applicable { caller, resource, role, .. } = *found;
+        Self { caller, resource, role, organization }
+    }
 }
 
 impl<'a> RequestContext<'a> {
@@ -202,7 +212,9 @@ impl RequestContext<'_> {
     }
 
     fn resource_tag(&self, key: &ConditionKey) -> Option<&str> {
-        tag(&self.known.resource?.tags, key.tag()?)
+        let wanted = key.tag()?;
+        let of_role = self.known.role.and_then(|role| tag(&role.tags, wanted));
+        of_role.or_else(|| tag(&self.known.resource?.tags, wanted))
     }
 
     /// How long ago a login with a second factor was.

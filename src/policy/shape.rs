@@ -175,6 +175,11 @@ pub(crate) enum Fit {
 }
 
 impl Shapes {
+    /// One pattern.
+    pub(crate) fn only(shape: Shape) -> Self {
+        Self { negated: Negated::No, shapes: Box::new([shape]) }
+    }
+
     /// How much of a pattern the element means.
     pub(crate) fn fit(&self, asked: &Shape) -> Fit {
         let listed = if self.shapes.iter().any(|it| it.covers(asked)) {

@@ -44,6 +44,9 @@ enum Source {
 
 type Template = Box<[Piece]>;
 
+/// The values of a [`Source::Fixed`].
+type FixedValues = Box<[Box<str>]>;
+
 #[derive(Debug)]
 enum Piece {
     Header(HeaderName),
@@ -119,7 +122,7 @@ impl Source {
         spec: &ContextSpec,
         key: &ConditionKey,
         path: &PathTemplate,
-    ) -> Result<(Self, Box<[Box<str>]>), String> {
+    ) -> Result<(Self, FixedValues), String> {
         let texts = match (&spec.source, role(key.name)) {
             (ContextSource::Many(texts), Role::Free | Role::Multivalued) => texts,
             (ContextSource::Many(_), Role::Single | Role::Derived) => {
@@ -132,7 +135,7 @@ impl Source {
         };
         let templates =
             texts.iter().map(|text| compile(text, path)).collect::<Result<Vec<_>, _>>()?;
-        let fixed: Option<Box<[_]>> = templates.iter().map(literal).collect();
+        let fixed: Option<FixedValues> = templates.iter().map(literal).collect();
         Ok(match fixed {
             Some(fixed) => (Self::Fixed, fixed),
             None => (Self::Many(templates.into()), Box::default()),

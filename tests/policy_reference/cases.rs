@@ -259,7 +259,8 @@ fn principal(value: Value) -> Value {
     let Some(text) = value.as_str() else {
         return value;
     };
-    let account = super::glob::arn_segments(text).map(|segments| segments[4].to_owned());
+    let account =
+        super::policy_reference::glob::arn_segments(text).map(|segments| segments[4].to_owned());
     json!({ "arn": text, "account": account })
 }
 

@@ -213,7 +213,8 @@ impl Condition {
 
     fn can_read(&self, value: &str) -> bool {
         match self.test {
-            Test::String | Test::StringIgnoreCase | Test::StringLike | Test::Binary => true,
+            Test::String | Test::StringIgnoreCase | Test::StringLike => true,
+            Test::Binary => read_bytes(value).is_some(),
             // Presence is no value.
             Test::Null => false,
             Test::Numeric(_) => read_number(value).is_some(),
@@ -243,7 +244,7 @@ impl Condition {
             (Test::Date(order), PolicyValue::Date(date)) => {
                 in_order(order, &read_date(value).unwrap(), date)
             }
-            (_, PolicyValue::Bytes(bytes)) => value.as_bytes() == bytes,
+            (_, PolicyValue::Bytes(bytes)) => read_bytes(value).as_ref() == Some(bytes),
             (_, PolicyValue::Net(net, bits)) => is_in(read_address(value).unwrap(), *net, *bits),
             _ => false,
         }
@@ -277,6 +278,11 @@ fn read_bool(text: &str) -> Option<bool> {
     }
 }
 
+/// In base64 on both sides: JSON has no bytes.
+fn read_bytes(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.as_bytes()).ok()
+}
+
 /// Sign, digits, and up to fifteen more after a point: in units of 10⁻¹⁵.
 fn read_number(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
@@ -294,13 +300,16 @@ fn read_number(text: &str) -> Option<i128> {
 
 /// A W3C date and time, to whatever precision, or seconds since 1970.
 fn read_date(text: &str) -> Option<Timestamp> {
-    let is_number = text.chars().all(|char| char.is_ascii_digit());
-    let full = match (is_number, text.len()) {
-        (true, 4) => format!("{text}-01-01T00:00:00Z"),
-        (true, _) => return Timestamp::from_second(text.parse().ok()?).ok(),
-        (false, 7) => format!("{text}-01T00:00:00Z"),
-        (false, 10) => format!("{text}T00:00:00Z"),
-        (false, _) => text.to_owned(),
+    let is_year = text.len() == 4 && text.chars().all(|char| char.is_ascii_digit());
+    let is_signed = text.starts_with(['+', '-']);
+    if let Some(number) = read_number(text).filter(|_| !is_year && !is_signed) {
+        return Timestamp::from_nanosecond(number / 1_000_000).ok();
+    }
+    let full = match text.len() {
+        4 => format!("{text}-01-01T00:00:00Z"),
+        7 => format!("{text}-01T00:00:00Z"),
+        10 => format!("{text}T00:00:00Z"),
+        _ => text.to_owned(),
     };
     full.parse().ok()
 }

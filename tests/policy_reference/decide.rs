@@ -133,8 +133,7 @@ fn ask(ask: &Ask<'_>) -> Verdict {
     let caller = &ask.request.caller;
     // Section 5.1: nobody needs a permission to ask who they are, and nothing denies it.
     let has_credentials = !matches!(caller.kind, Kind::Anonymous | Kind::WebIdentity);
-    let is_free = ["sts:getcalleridentity", "sts:getsessiontoken"]
-        .contains(&ask.action.to_lowercase().as_str());
+    let is_free = ["sts:getcalleridentity", "sts:getsessiontoken"].contains(&ask.action);
     if is_free && has_credentials {
         let (missing, statements) = (BTreeSet::new(), BTreeSet::new());
         return Verdict { decision: "allow", layer: "identity", missing, statements };
@@ -155,7 +154,7 @@ fn ask(ask: &Ask<'_>) -> Verdict {
             decision: "allow",
             layer,
             missing: BTreeSet::new(),
-            statements: granting(ask),
+            statements: granting(ask, layer),
         },
         Some((first, _)) => Verdict {
             decision: "implicit_deny",
@@ -192,8 +191,10 @@ fn applicable<'a>(ask: &'a Ask<'a>) -> Vec<(&'static str, Vec<&'a Policy>)> {
         layers.push(("rcp", ask.rcp.iter().flatten().collect()));
     }
     layers.push((resource_layer(ask).0, ask.resource_policy.into_iter().collect()));
-    // Anonymous callers, services and web identities have no policies of their own.
-    if ask.request.caller.kind.has_account() {
+    // Anonymous callers, services and web identities have no policies of their own, nor has root:
+    // section 4.4 lists what can deny it.
+    let kind = ask.request.caller.kind;
+    if kind.has_account() && kind != Kind::Root {
         layers.push(("identity", policies.identity.iter().collect()));
         layers.push(("boundary", boundary(ask).unwrap_or_default().iter().collect()));
         layers.push(("session", policies.session.iter().flatten().collect()));
@@ -258,16 +259,18 @@ fn identity(ask: &Ask<'_>) -> bool {
     ask.request.caller.kind == Kind::Root || allows(ask, &ask.policies.identity)
 }
 
-/// The boundary; root can't have one.
+/// The boundary; root can't have one, nor who is of no account.
 fn boundary<'a>(ask: &Ask<'a>) -> Option<&'a [Policy]> {
-    ask.policies.boundary.as_deref().filter(|_| ask.request.caller.kind != Kind::Root)
+    let kind = ask.request.caller.kind;
+    ask.policies.boundary.as_deref().filter(|_| kind.has_account() && kind != Kind::Root)
 }
 
 /// Whether the session policies allow. A federated user has no permissions without them.
 fn session(ask: &Ask<'_>) -> bool {
-    match &ask.policies.session {
-        Some(policies) => allows(ask, policies),
-        None => ask.request.caller.kind != Kind::FederatedUser,
+    match (&ask.policies.session, ask.request.caller.kind) {
+        (_, Kind::Root) => true,
+        (Some(policies), _) => allows(ask, policies),
+        (None, kind) => kind != Kind::FederatedUser,
     }
 }
 
@@ -302,13 +305,21 @@ fn allows(ask: &Ask<'_>, policies: &[Policy]) -> bool {
     !matching(ask, &policies, false).is_empty()
 }
 
-/// The Allow statements of the sides that grant: guardrails and limits do not.
-fn granting(ask: &Ask<'_>) -> BTreeSet<(String, usize)> {
+/// The Allow statements of the sides that grant: guardrails and limits do not. A side that was not
+/// needed is not named.
+fn granting(ask: &Ask<'_>, layer: &str) -> BTreeSet<(String, usize)> {
+    let caller = &ask.request.caller;
+    let is_cross_account = caller.kind.has_account() && caller.account.as_deref() != ask.owner;
     let mut statements = BTreeSet::new();
-    for (layer, policies) in applicable(ask) {
-        if ["resource", "trust", "key", "identity"].contains(&layer) {
-            let granting = matching(ask, &policies, false).into_iter();
-            statements.extend(granting.map(|(name, index, _)| (name, index)));
+    for (of, policies) in applicable(ask) {
+        let is_resource = of == resource_layer(ask).0 && of == layer;
+        let is_identity =
+            of == "identity" && caller.kind != Kind::Root && (of == layer || is_cross_account);
+        for (name, index, by) in matching(ask, &policies, false) {
+            // What means the caller in the strongest way is told.
+            if is_identity || (is_resource && Some(by) == resource_match(ask)) {
+                statements.insert((name, index));
+            }
         }
     }
     statements

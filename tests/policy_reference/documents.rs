@@ -54,6 +54,7 @@ enum ResourcePattern {
 pub(crate) struct Question<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) has_boundary: bool,
+    /// In lower case.
     pub(crate) action: &'a str,
     pub(crate) resource: &'a str,
     pub(crate) context: &'a Context,
@@ -118,6 +119,15 @@ impl Statement {
             (_, Some(resources)) => resources,
             (_, None) => return Err("no `Resource` and no `NotResource`".to_owned()),
         };
+        let is_full = resources == ["*"] && !not_resource && !members.contains_key("Condition");
+        let is_full = is_full && actions == ["*"];
+        if of == PolicyType::Rcp && (not_action || (!denies && !is_full)) {
+            return Err("an RCP denies actions, or allows everything".to_owned());
+        }
+        let is_of_sts = |action: &String| action.to_lowercase().starts_with("sts:");
+        if of == PolicyType::Trust && !actions.iter().all(is_of_sts) {
+            return Err("a trust policy is about `sts` only".to_owned());
+        }
         Ok(Self {
             denies,
             principals: read_principals(members, of)?,
@@ -147,7 +157,6 @@ impl Statement {
     }
 
     fn means_action(&self, action: &str) -> bool {
-        let action = action.to_lowercase();
         let (service, name) = action.split_once(':').unwrap();
         let listed = self.actions.iter().any(|pattern| match pattern {
             None => true,
@@ -160,7 +169,8 @@ impl Statement {
         if self.resources.is_empty() {
             return true;
         }
-        let listed = self.resources.iter().any(|pattern| match (pattern, arn_segments(resource)) {
+        let segments = arn_segments(resource);
+        let listed = self.resources.iter().any(|pattern| match (pattern, &segments) {
             (ResourcePattern::Any, _) => true,
             // An action without resources: only `*` means it.
             (ResourcePattern::Arn(_), None) => false,

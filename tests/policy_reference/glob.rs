@@ -80,6 +80,9 @@ pub(crate) fn resolve(pattern: &[Part], context: &Context) -> Option<Vec<Part>> 
 /// Whether a pattern means the whole of a text. A variable without a value means no text.
 pub(crate) fn matches(pattern: &[Part], text: &str, context: &Context) -> bool {
     let text: Vec<char> = text.chars().collect();
+    if !pattern.iter().any(|part| matches!(part, Part::Variable { .. })) {
+        return is_match(pattern, &text);
+    }
     resolve(pattern, context).is_some_and(|pattern| is_match(&pattern, &text))
 }
 

@@ -11,7 +11,7 @@ use super::principals::{Caller, Kind};
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) caller: Caller,
-    /// The main action, then all of `also_actions`.
+    /// The main action, then all of `also_actions`; in lower case.
     pub(crate) actions: Vec<String>,
     pub(crate) resource: String,
     /// The account that owns the resource; none: the caller's own.
@@ -81,6 +81,10 @@ impl Request {
         if resource != "*" && super::glob::arn_segments(&resource).is_none() {
             return Err(format!("`{resource}` is no resource"));
         }
+        // Where no owner is told, the account in the ARN is the best guess.
+        let of_arn = super::glob::arn_segments(&resource).map(|segments| segments[4].to_owned());
+        let owner = owner.or(of_arn.filter(|account| !account.is_empty()));
+        let actions = actions.iter().map(|action| action.to_lowercase()).collect();
         Ok(Self { caller, actions, resource, owner, context: context(value)? })
     }
 
@@ -93,17 +97,18 @@ impl Request {
 impl Policies {
     /// Reads the `policies` of a scenario.
     pub(crate) fn read(value: &Value, kind: ResourceKind) -> Result<Self, String> {
-        let resource_type = match kind {
-            ResourceKind::Ordinary => PolicyType::Resource,
-            ResourceKind::Trust => PolicyType::Trust,
-            ResourceKind::Key => PolicyType::Key,
+        // It has no name of its own, and is called what it is.
+        let (name, resource_type) = match kind {
+            ResourceKind::Ordinary => ("resource", PolicyType::Resource),
+            ResourceKind::Trust => ("trust", PolicyType::Trust),
+            ResourceKind::Key => ("key", PolicyType::Key),
         };
         let list = |key: &str, of| list(value.get(key), of);
         let levels = |key: &str, of| levels(value.get(key), of);
         Ok(Self {
             identity: list("identity", PolicyType::Identity)?.unwrap_or_default(),
             resource: given(value.get("resource"))
-                .map(|document| Policy::read("resource", document, resource_type))
+                .map(|document| Policy::read(name, document, resource_type))
                 .transpose()?,
             boundary: list("boundary", PolicyType::Boundary)?,
             session: list("session", PolicyType::Session)?,
@@ -129,7 +134,7 @@ pub(crate) fn kind(action: &str, resource: &str) -> ResourceKind {
     let Some(arn) = super::glob::arn_segments(resource) else {
         return ResourceKind::Ordinary;
     };
-    let is_sts = action.to_lowercase().starts_with("sts:");
+    let is_sts = action.starts_with("sts:");
     if is_sts && arn[2] == "iam" && arn[5].starts_with("role/") {
         ResourceKind::Trust
     } else if arn[2] == "kms" && arn[5].starts_with("key/") {
@@ -160,7 +165,7 @@ fn key_gate(value: &Value) -> Result<KeyGate, String> {
     Ok(KeyGate {
         arn: string(value, "arn")?,
         account: string(value, "account")?,
-        action: string(value, "action")?,
+        action: string(value, "action")?.to_lowercase(),
         policy: document
             .map(|document| Policy::read("key", document, PolicyType::Key))
             .transpose()?,

@@ -279,8 +279,8 @@ impl SettingReport {
         let allowed = if allowed.is_empty() { "nobody".to_owned() } else { allowed.join(", ") };
         writeln!(
             out,
-            "           mode {mode} for {identity_type} of account {owner}, besides it {allowed}; \
-             {source}"
+            "           {source}: mode {mode} for {identity_type} of account {owner}; also admitted: \
+             {allowed}"
         )
     }
 }

@@ -58,7 +58,7 @@ fn what_policies_said_is_found_in_its_lists() {
         (r#"responseData.missing:"resource policy""#, false),
         ("_exists_:responseData.missing", true),
         ("_exists_:responseData.statements", true),
-        (r#"iam-access-management\/policy"#, true),
+        (r"iam-access-management\/policy", true),
     ] {
         let parsed = Query::parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
         assert_eq!(parsed.matches(&event), expected, "{query}\n{parsed:?}");

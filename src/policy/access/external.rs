@@ -3,6 +3,7 @@
 use crate::iam::{AccountId, Arn};
 use crate::policy::access::Who;
 use crate::policy::combine::PolicyLayer;
+use crate::policy::condition::CompiledCondition;
 use crate::policy::document::Negated;
 use crate::policy::evaluate::StatementRef;
 use crate::policy::set::{Organization, PolicySet};
@@ -95,6 +96,15 @@ pub fn external(set: &PolicySet) -> Vec<ExternalGrant<'_>> {
     found
 }
 
+/// The operators and keys of a statement's conditions.
+pub fn conditions(statement: &CompiledStatement) -> Vec<ConditionName> {
+    let name = |it: &CompiledCondition| ConditionName {
+        operator: it.operator().to_string(),
+        key: it.key.as_str().into(),
+    };
+    statement.conditions.iter().map(name).collect()
+}
+
 /// A policy and what it is of.
 struct Place<'s> {
     set: &'s PolicySet,
@@ -171,12 +181,4 @@ fn actions(statement: &CompiledStatement) -> Vec<Box<str>> {
     let mark = if actions.negated == Negated::Yes { "!" } else { "" };
     let render = |pattern| format!("{mark}{}", Shape::from(pattern).render()).into();
     actions.patterns.iter().map(render).collect()
-}
-
-fn conditions(statement: &CompiledStatement) -> Vec<ConditionName> {
-    let name = |it: &crate::policy::condition::CompiledCondition| ConditionName {
-        operator: it.operator().to_string(),
-        key: it.key.as_str().into(),
-    };
-    statement.conditions.iter().map(name).collect()
 }

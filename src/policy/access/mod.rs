@@ -10,7 +10,7 @@ mod external;
 mod grant;
 mod walk;
 
-pub use external::{ConditionName, ExternalGrant, Standing, Whereabouts, external};
+pub use external::{ConditionName, ExternalGrant, Standing, Whereabouts, conditions, external};
 pub use grant::{Certainty, ReachedActions};
 
 use crate::iam::{AccountId, Arn};
@@ -129,6 +129,14 @@ pub fn reach<'s>(set: &'s PolicySet, resource: Arn<'_>, owner: AccountId) -> Vec
 /// Whether any policy of the set means the resource, but by a plain `*`.
 pub fn is_known(set: &PolicySet, resource: Arn<'_>, owner: AccountId) -> bool {
     Target::of(set, resource, owner).is_listed() || walk::is_named(set, resource)
+}
+
+/// The accounts that list a resource.
+pub fn owners(set: &PolicySet, resource: Arn<'_>) -> Vec<AccountId> {
+    let lists = |it: &&AccountId| set.resource(**it, resource).is_some();
+    let mut owners: Vec<AccountId> = set.accounts.keys().filter(lists).copied().collect();
+    owners.sort_unstable();
+    owners
 }
 
 fn reach_of<'s>(

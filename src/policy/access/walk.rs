@@ -23,8 +23,11 @@ use crate::policy::statement::{CompiledPolicy, CompiledStatement, Effect};
 pub(in crate::policy) struct Walk<'s> {
     set: &'s PolicySet,
     // By policy and resource: policies are shared by many principals.
-    relevant: RefCell<HashMap<(*const CompiledPolicy, String), Rc<[Relevant<'s>]>, FixedState>>,
+    relevant: RefCell<HashMap<PolicyOnResource, Rc<[Relevant<'s>]>, FixedState>>,
 }
+
+/// A policy by its place in memory, and a resource by its ARN.
+type PolicyOnResource = (*const CompiledPolicy, String);
 
 /// A resource, and what its owner's account says of it.
 pub(in crate::policy) struct Target<'s, 'a> {
@@ -193,7 +196,7 @@ impl<'s> Walk<'s> {
             .iter()
             .filter_map(|action| self.decide_alone(key, candidate, &Shape::action(action)))
             .max_by_key(|it| it.certainty)?;
-        Some(both(own, by_key))
+        Some(both(own, &by_key))
     }
 
     fn decide_alone(
@@ -293,9 +296,10 @@ impl<'s> Relevant<'s> {
 
     /// How surely the statement means an action.
     fn certainty(&self, action: &Shape) -> Option<Certainty> {
-        let by_conditions = match self.statement.conditions.is_empty() {
-            true => Certainty::Always,
-            false => Certainty::Conditional,
+        let by_conditions = if self.statement.conditions.is_empty() {
+            Certainty::Always
+        } else {
+            Certainty::Conditional
         };
         match self.actions.fit(action) {
             Fit::Nothing => None,
@@ -422,7 +426,7 @@ impl<'s> Applicable<'s> {
     }
 }
 
-impl<'s> Side<'s> {
+impl Side<'_> {
     /// A side that lets everything through.
     fn open() -> Self {
         Self { certainty: Some(Certainty::Always), statements: Vec::new() }
@@ -451,7 +455,7 @@ impl<'s> Side<'s> {
 }
 
 /// What needs both.
-fn both<'s>(mut own: Granted<'s>, key: Granted<'s>) -> Granted<'s> {
+fn both<'s>(mut own: Granted<'s>, key: &Granted<'s>) -> Granted<'s> {
     own.certainty = own.certainty.min(key.certainty);
     add(&mut own.statements, &key.statements);
     add(&mut own.unless, &key.unless);

@@ -69,6 +69,19 @@ impl Checker {
         self.findings.push(PolicyFinding::warning(offset, len, message).with_hint(hint));
     }
 
+    /// What was probably meant, by a search that takes long. None for names longer than any that is
+    /// known, and where there are so many errors that no more are told.
+    pub(super) fn suggestion<T>(
+        &self,
+        name: &str,
+        search: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        if self.findings.is_full() || NAME_BYTES_MAX < name.len() {
+            return None;
+        }
+        search(name)
+    }
+
     /// The text that an element must be.
     pub(super) fn text(&mut self, member: &Member) -> Option<Text> {
         if let Json::Text(text) = &member.node.value {
@@ -145,3 +158,6 @@ impl From<&Text> for At {
         Self { offset: text.offset, len: text.len }
     }
 }
+
+/// Twice the longest name of an operator.
+const NAME_BYTES_MAX: usize = 96;

@@ -54,10 +54,13 @@ impl Checker {
         if Operator::parse(&member.name).is_some() {
             return true;
         }
-        let hint = match suggestion(&member.name) {
-            Some(near) if Operator::parse(&near).is_some() => format!("did you mean `{near}`?"),
-            Some(_) => "`Null` asks whether the key exists, so it takes no `IfExists`".to_owned(),
-            None => "as in `StringEquals`, `ForAnyValue:StringLike` or `BoolIfExists`".to_owned(),
+        let hint = if asks_null_if_exists(&member.name) {
+            "`Null` asks whether the key exists, so it takes no `IfExists`".to_owned()
+        } else {
+            match self.suggestion(&member.name, meant) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "as in `StringEquals`, `ForAnyValue:StringLike` or `BoolIfExists`".into(),
+            }
         };
         let message = format!("the condition operator {} is unknown", shown(&member.name));
         self.error_hint(member, message, hint);
@@ -120,19 +123,23 @@ fn name_of(member: &Member) -> Text {
     }
 }
 
-/// What was probably meant by an operator that there is not.
-fn suggestion(name: &str) -> Option<String> {
+fn asks_null_if_exists(operator: &str) -> bool {
+    operator.rsplit(':').next().is_some_and(|name| name.eq_ignore_ascii_case("NullIfExists"))
+}
+
+/// The operator that was probably meant by a name that no operator has.
+fn meant(name: &str) -> Option<String> {
     let (set, rest) = match name.split_once(':') {
-        Some((set, rest)) => (Some(nearest(set, SETS)?), rest),
-        None => (None, name),
+        Some((set, rest)) => (format!("{}:", nearest(set, SETS)?), rest),
+        None => (String::new(), name),
     };
-    let set = set.map_or_else(String::new, |set| format!("{set}:"));
     let plain_len = rest.len().saturating_sub(IF_EXISTS.len());
     let (plain, end) = match rest.split_at_checked(plain_len) {
         Some((plain, end)) if end.eq_ignore_ascii_case(IF_EXISTS) => (plain, IF_EXISTS),
         _ => (rest, ""),
     };
-    Some(format!("{set}{}{end}", nearest(plain, Operator::names())?))
+    let near = format!("{set}{}{end}", nearest(plain, Operator::names())?);
+    Operator::parse(&near).is_some().then_some(near)
 }
 
 const SETS: [&str; 2] = ["ForAllValues", "ForAnyValue"];

@@ -62,10 +62,11 @@ impl Checker {
     fn known_elements(&mut self, of: &str, members: &[Member], known: &[&str]) {
         for member in members.iter().filter(|member| !known.contains(&&*member.name)) {
             let name = shown(&member.name);
+            let hint = self.suggestion(&member.name, |name| Some(meant(name, known)));
             self.error_hint(
                 member,
                 format!("the {of} has the unknown element {name}"),
-                meant(&member.name, known),
+                hint.unwrap_or_else(|| "remove it".to_owned()),
             );
         }
     }

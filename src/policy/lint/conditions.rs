@@ -3,9 +3,8 @@
 use crate::policy::context::{ConditionKey, KeyName};
 use crate::policy::document::{Condition, Document, Statement, Text, Version};
 use crate::policy::finding::PolicyFinding;
-use crate::policy::lint::keys::{self, Unknown};
-use crate::policy::lint::operator::{Absence, Operator, SetOperator};
-use crate::policy::lint::warn;
+use crate::policy::lint::keys;
+use crate::policy::lint::{operator, warn};
 use crate::policy::statement::Effect;
 
 pub(super) fn check(document: &Document, findings: &mut Vec<PolicyFinding>) {
@@ -27,30 +26,20 @@ pub(super) fn check(document: &Document, findings: &mut Vec<PolicyFinding>) {
 }
 
 fn unknown_key(condition: &Condition, findings: &mut Vec<PolicyFinding>) {
-    let Some(unknown) = keys::unknown(&condition.key.text) else {
+    let key = &condition.key.text;
+    let Some(unknown) = keys::unknown(key) else {
         return;
     };
-    let key = &condition.key.text;
-    let (message, hint) = match unknown {
-        Unknown::Global { meant: Some(meant) } => {
-            (format!("no request has a value for `{key}`"), format!("did you mean `{meant}`?"))
-        }
-        Unknown::Global { meant: None } => (
-            format!("no request has a value for `{key}`"),
-            "remove it, or test a key that crossgate knows".to_owned(),
-        ),
-        Unknown::NoService { meant } => (
-            format!("the condition key `{key}` has no service"),
-            format!("did you mean `{meant}`?"),
-        ),
+    let hint = match unknown.meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "remove it, or test a key that crossgate derives".to_owned(),
     };
-    findings.push(warn(&condition.key, message, hint));
+    findings.push(warn(&condition.key, format!("no request has a value for `{key}`"), hint));
 }
 
 /// An Allow over all of no values.
 fn empty_set(statement: &Statement, condition: &Condition, findings: &mut Vec<PolicyFinding>) {
-    let operator = Operator::of(condition);
-    if operator.set != Some(SetOperator::All) || needs_key(statement, &condition.key) {
+    if !operator::is_for_all_values(condition) || needs_key(statement, &condition.key) {
         return;
     }
     let key = &condition.key.text;
@@ -70,23 +59,22 @@ fn hits_without_key(
     condition: &Condition,
     findings: &mut Vec<PolicyFinding>,
 ) {
-    let operator = Operator::of(condition);
     let key = &condition.key.text;
-    let is_told = operator.is_null() || is_null_tested(statement, &condition.key);
-    let is_negated = operator.set.is_none() && operator.is_negated();
-    let is_set = operator.set == Some(SetOperator::All);
+    let is_told = operator::is_null(condition) || is_null_tested(statement, &condition.key);
+    let is_negated = operator::is_negated(condition) && !operator::is_set(condition);
     let services = statement.conditions.iter().any(|it| keys::is_of_services(&it.key.text));
-    if is_told || keys::is_always_present(key) || services || !(is_negated || is_set) {
+    if is_told
+        || services
+        || keys::is_always_present(key)
+        || !(is_negated || operator::is_for_all_values(condition))
+    {
         return;
     }
     let written = &condition.operator.text;
-    let message = match operator.absence {
-        Absence::Holds => {
-            format!(
-                "a request without `{key}` is denied too: `IfExists` in `{written}` does not part it"
-            )
-        }
-        Absence::Unsaid => format!("a request without `{key}` is denied too: it meets `{written}`"),
+    let message = if operator::is_if_exists(condition) {
+        format!("a request without `{key}` is denied too: `IfExists` in `{written}` spares none")
+    } else {
+        format!("a request without `{key}` is denied too: it meets `{written}`")
     };
     let mut hint = format!("add `\"Null\": {{\"{key}\": \"false\"}}` if that is not meant");
     if ConditionKey::new(key).name == KeyName::SourceIp {
@@ -101,14 +89,16 @@ fn misses_without_key(
     condition: &Condition,
     findings: &mut Vec<PolicyFinding>,
 ) {
-    let operator = Operator::of(condition);
-    let name = ConditionKey::new(&condition.key.text).name;
-    let of_no_mfa = match name {
-        KeyName::MultiFactorAuthPresent => operator.base == "bool" && is_only(condition, "false"),
-        KeyName::MultiFactorAuthAge => operator.base.starts_with("numericgreaterthan"),
+    let of_no_mfa = match ConditionKey::new(&condition.key.text).name {
+        KeyName::MultiFactorAuthPresent => {
+            operator::is_named(condition, "Bool") && is_only(condition, "false")
+        }
+        KeyName::MultiFactorAuthAge => ["NumericGreaterThan", "NumericGreaterThanEquals"]
+            .into_iter()
+            .any(|name| operator::is_named(condition, name)),
         _ => false,
     };
-    if !of_no_mfa || operator.holds_without_key() || is_null_tested(statement, &condition.key) {
+    if !of_no_mfa || is_null_tested(statement, &condition.key) {
         return;
     }
     findings.push(warn(
@@ -150,7 +140,7 @@ fn is_null_tested(statement: &Statement, key: &Text) -> bool {
 
 fn nulls<'d>(statement: &'d Statement, key: &'d Text) -> impl Iterator<Item = &'d Condition> {
     let of_key = |it: &&Condition| it.key.text.eq_ignore_ascii_case(&key.text);
-    statement.conditions.iter().filter(of_key).filter(|it| Operator::of(it).is_null())
+    statement.conditions.iter().filter(of_key).filter(|it| operator::is_null(it))
 }
 
 fn is_only(condition: &Condition, value: &str) -> bool {

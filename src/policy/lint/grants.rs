@@ -4,7 +4,7 @@ use crate::policy::document::{
     Document, ListElement, Negated, PolicyType, PrincipalElement, Statement,
 };
 use crate::policy::finding::PolicyFinding;
-use crate::policy::lint::operator::{self, Absence, Operator};
+use crate::policy::lint::operator;
 use crate::policy::lint::{is_everyone, keys, quoted_len, warn, warn_at};
 use crate::policy::statement::Effect;
 
@@ -74,10 +74,7 @@ fn public(statement: &Statement, element: &PrincipalElement, findings: &mut Vec<
     if on_caller().any(operator::limits) {
         return;
     }
-    let if_exists = on_caller().find(|it| {
-        let operator = Operator::of(it);
-        operator.absence == Absence::Holds && !operator.is_negated()
-    });
+    let if_exists = on_caller().find(|it| operator::is_if_exists(it) && !operator::is_negated(it));
     findings.push(match if_exists {
         Some(condition) => warn(
             &entry.value,

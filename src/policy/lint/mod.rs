@@ -7,12 +7,15 @@ mod conditions;
 mod grants;
 mod keys;
 mod operator;
+mod set;
 mod trust;
 mod unreachable;
 
+pub use set::{AllowlistUse, SetFinding, allowlist_use, set};
+
 use crate::iam::{AccountId, Arn};
 use crate::policy::document::{Document, EntryKind, PrincipalEntry, Statement, Text};
-use crate::policy::finding::{PolicyFinding, Severity};
+use crate::policy::finding::PolicyFinding;
 use crate::policy::set::Organization;
 
 /// Whose document is looked at.
@@ -57,8 +60,7 @@ fn warn_at(
     message: impl Into<String>,
     hint: impl Into<String>,
 ) -> PolicyFinding {
-    let (message, hint) = (message.into(), Some(hint.into()));
-    PolicyFinding { severity: Severity::Warning, offset, len, message, hint }
+    PolicyFinding::warning(offset, len, message).with_hint(hint)
 }
 
 /// The bytes of an element's name with its quotes.
@@ -104,11 +106,9 @@ fn is_unique_id(text: &str) -> bool {
 
 /// A statement's name for people: its `Sid`, else its place.
 fn named(document: &Document, statement: &Statement) -> String {
-    match statement.sid.as_ref().filter(|sid| !sid.text.is_empty()) {
-        Some(sid) => format!("`{}`", sid.text),
-        None => {
-            let before = document.statements.iter().take_while(|it| it.offset < statement.offset);
-            format!("{}", before.count() + 1)
-        }
+    if let Some(sid) = statement.sid.as_ref().filter(|sid| !sid.text.is_empty()) {
+        return format!("`{}`", sid.text);
     }
+    let before = document.statements.iter().take_while(|it| it.offset < statement.offset);
+    before.count().saturating_add(1).to_string()
 }

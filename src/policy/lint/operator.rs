@@ -1,76 +1,48 @@
 //! Condition operators as far as lints ask of them: whether a condition limits who gets through.
 
+use crate::policy::condition::Operator;
 use crate::policy::document::Condition;
 
-/// An operator, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Operator {
-    /// `ForAllValues` or `ForAnyValue`.
-    pub(super) set: Option<SetOperator>,
-    /// Whether it ends in `IfExists`.
-    pub(super) absence: Absence,
-    /// The rest, in lower case.
-    pub(super) base: String,
+/// Whether a request without the key meets a condition.
+pub(super) fn holds_without_key(condition: &Condition) -> bool {
+    let Some(operator) = Operator::parse(&condition.operator.text) else { return false };
+    if operator.is_set() {
+        return operator.is_for_all_values();
+    }
+    operator.is_if_exists() || operator.is_negated()
 }
 
-/// Over which of a request's values a condition is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SetOperator {
-    /// Each one.
-    All,
-    /// Any of them.
-    Any,
+/// Whether a condition holds for what is not listed.
+pub(super) fn is_negated(condition: &Condition) -> bool {
+    Operator::parse(&condition.operator.text).is_some_and(Operator::is_negated)
 }
 
-/// What `IfExists` says of a request without the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Absence {
-    /// It is written: the condition holds.
-    Holds,
-    /// It is not.
-    Unsaid,
+pub(super) fn is_for_all_values(condition: &Condition) -> bool {
+    Operator::parse(&condition.operator.text).is_some_and(Operator::is_for_all_values)
 }
 
-impl Operator {
-    pub(super) fn of(condition: &Condition) -> Self {
-        let lower = condition.operator.text.to_ascii_lowercase();
-        let (set, rest) = match lower.split_once(':') {
-            Some(("forallvalues", rest)) => (Some(SetOperator::All), rest),
-            Some(("foranyvalue", rest)) => (Some(SetOperator::Any), rest),
-            _ => (None, lower.as_str()),
-        };
-        let (absence, base) = match rest.strip_suffix("ifexists") {
-            Some(base) => (Absence::Holds, base),
-            None => (Absence::Unsaid, rest),
-        };
-        Self { set, absence, base: base.to_owned() }
-    }
+pub(super) fn is_set(condition: &Condition) -> bool {
+    Operator::parse(&condition.operator.text).is_some_and(Operator::is_set)
+}
 
-    /// Whether it holds for what is not listed.
-    pub(super) fn is_negated(&self) -> bool {
-        self.base.contains("not")
-    }
+pub(super) fn is_if_exists(condition: &Condition) -> bool {
+    Operator::parse(&condition.operator.text).is_some_and(Operator::is_if_exists)
+}
 
-    pub(super) fn is_null(&self) -> bool {
-        self.base == "null"
-    }
+pub(super) fn is_null(condition: &Condition) -> bool {
+    is_named(condition, "Null")
+}
 
-    /// Whether a request without the key meets it.
-    pub(super) fn holds_without_key(&self) -> bool {
-        match self.set {
-            Some(SetOperator::All) => true,
-            Some(SetOperator::Any) => false,
-            None => self.absence == Absence::Holds || self.is_negated(),
-        }
-    }
+/// Whether the operator has a name, in any letter case.
+pub(super) fn is_named(condition: &Condition, name: &str) -> bool {
+    condition.operator.text.eq_ignore_ascii_case(name)
 }
 
 /// Whether a condition lets only requests through that have one of some values for its key.
 pub(super) fn limits(condition: &Condition) -> bool {
-    let operator = Operator::of(condition);
-    !operator.is_null()
-        && !operator.is_negated()
-        && !operator.holds_without_key()
+    !is_null(condition)
+        && !is_negated(condition)
+        && !holds_without_key(condition)
         && !condition.values.iter().any(|value| is_open(&value.text))
 }
 
@@ -93,8 +65,8 @@ mod tests {
     #[track_caller]
     fn check(operator: &str, value: &str, expect_limits: bool, expect_without_key: bool) {
         let condition = condition(operator, value);
-        let without_key = Operator::of(&condition).holds_without_key();
-        assert_eq!((limits(&condition), without_key), (expect_limits, expect_without_key));
+        let got = (limits(&condition), holds_without_key(&condition));
+        assert_eq!(got, (expect_limits, expect_without_key), "{operator} {value}");
     }
 
     #[test]

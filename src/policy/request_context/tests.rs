@@ -211,6 +211,10 @@ fn a_resources_tag_counts_before_the_routes() {
     world.check("aws:ResourceTag/team", Some("directory"));
     world.check("aws:ResourceTag/Site", Some("eu"));
     world.check("aws:ResourceTag/other", None);
+    // A role that is to be assumed is the resource, and its tags are the resource's.
+    let role = entry("arn:aws:iam::222222222222:role/deploy", "", &[("team", "role")]);
+    world.known.role = Some(Box::leak(Box::new(role)));
+    world.check("aws:ResourceTag/team", Some("role"));
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl ScenarioPolicies {
         }
     }
 
-    pub(super) fn borrowed(&self) -> Policies<'_> {
+    pub(in crate::policy) fn borrowed(&self) -> Policies<'_> {
         Policies {
             identity: IdentitySide::Known(&self.identity),
             resource: self.resource.as_deref(),

@@ -34,7 +34,7 @@ struct ScenarioPrincipal {
 
 /// The context keys that a scenario lists; no others are present.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ScenarioContext {
+pub(in crate::policy) struct ScenarioContext {
     // A fixed hasher: who writes a scenario only slows down the own answer.
     keys: HashMap<ConditionKey, ContextEntry, FixedState>,
 }
@@ -91,7 +91,7 @@ impl ScenarioRequest {
         }
     }
 
-    pub(super) fn action(&self) -> &Action {
+    pub(in crate::policy) fn action(&self) -> &Action {
         &self.action
     }
 
@@ -99,7 +99,10 @@ impl ScenarioRequest {
         &self.also_actions
     }
 
-    pub(super) fn question<'a>(&'a self, action: &'a Action) -> Question<'a, ScenarioContext> {
+    pub(in crate::policy) fn question<'a>(
+        &'a self,
+        action: &'a Action,
+    ) -> Question<'a, ScenarioContext> {
         let named = self.resource.as_deref().and_then(Arn::parse);
         Question {
             principal: self.principal.borrowed(&self.context),

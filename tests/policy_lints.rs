@@ -1,0 +1,110 @@
+//! Goal: each doubtful policy is told at its place, and its good twin is not.
+//!
+//! Method: `tests/cases/lints/*.case` hold documents and exactly what is found in them. A case is
+//! `=== why`, the policy type and the own account on a line, the document, `---`, and the findings.
+//! A case of type `set` has a set of policies, as `support/policy_set.rs` reads it.
+
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crossgate::policy::lint::{self, Home};
+use crossgate::policy::{PolicyType, document, json};
+
+#[path = "support/policy_set.rs"]
+mod policy_set;
+
+#[test]
+fn every_case_has_exactly_its_findings() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/lints");
+    let (mut run, mut wrong) = (0, String::new());
+    let mut files: Vec<_> = fs::read_dir(cases).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for case in text.split("=== ").skip(1) {
+            let (why, rest) = case.split_once('\n').unwrap();
+            let (kind, rest) = rest.split_once('\n').unwrap();
+            let (document, expect) = rest.split_once("---\n").unwrap();
+            let got = findings(kind, document);
+            run += 1;
+            if got.trim() != expect.trim() {
+                let file = file.file_name().unwrap().display();
+                write!(wrong, "@@ {file}: {why}\n{got}").unwrap();
+            }
+        }
+    }
+    assert!(60 <= run, "only {run} cases");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The findings of a document or set, one a line.
+fn findings(kind: &str, text: &str) -> String {
+    let (kind, own) = kind.split_once(' ').unwrap_or((kind, ""));
+    if kind == "set" {
+        return set_findings(text);
+    }
+    let policy_type = PolicyType::ALL.into_iter().find(|it| it.as_str() == kind).unwrap();
+    let home = Home { account: Some(own).filter(|it| !it.is_empty()), organization: None };
+    let checked = document::check(&json::parse(text).unwrap(), policy_type);
+    assert!(checked.document.is_some(), "{:?}\n{text}", checked.findings);
+    let mut out = String::new();
+    for finding in lint::document(&checked.document.unwrap(), home) {
+        let (line, column) = json::place(text, finding.offset);
+        writeln!(out, "{line}:{column}: {finding}").unwrap();
+    }
+    out
+}
+
+fn set_findings(text: &str) -> String {
+    let mut out = String::new();
+    for finding in lint::set(&policy_set::read(text)) {
+        let (line, column) = (finding.line, finding.column);
+        writeln!(out, "{line}:{column}: {finding}").unwrap();
+    }
+    out
+}
+
+#[test]
+fn check_tells_what_is_doubtful_together_and_with_the_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let write = |name: &str, text: &str| {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    write(
+        "policies/accounts/222222222222/resources/b.json",
+        r#"{ "resource": "arn:aws:s3:::b/*", "key": "arn:aws:kms:eu:222222222222:key/k",
+  "policy": { "Version": "2012-10-17", "Statement": [
+    { "Effect": "Allow", "Principal": { "AWS": "111111111111" },
+      "Action": "s3:GetObject", "Resource": "*" } ] } }"#,
+    );
+    write(
+        "settings.yaml",
+        "accounts:\n  \"222222222222\":\n    mode: limited\n    allowlist: [\"111111111111\", \
+         \"333333333333\"]\n  \"444444444444\": { mode: limited, allowlist: [\"111111111111\"] }\n",
+    );
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sample-keys.json");
+    fs::copy(keys, root.join("jwks.json")).unwrap();
+    write(
+        "crossgate.yaml",
+        "listeners: [{ address: \"127.0.0.1:8080\" }]\nissuers: [{ issuer: \"https://a\", \
+         audiences: [b], algorithms: [ES256], jwks: { file: jwks.json }, claims: { account: /a, \
+         principal: /b } }]\nupstreams: { u: { endpoints: [\"http://127.0.0.1:9\"] } }\nroutes: [{ \
+         path: /a, methods: [GET], public: true, upstream: u }]\nsettings: { file: settings.yaml \
+         }\nevents: { directory: events }\npolicies: { directory: policies, mode: limited }\n",
+    );
+    let config = crossgate::config::load(&root.join("crossgate.yaml")).unwrap();
+    let found = crossgate::config::policies::check(&config);
+    let found: Vec<String> = found.iter().map(|it| it.to_string()).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let key = "b.json:1:1: the key `arn:aws:kms:eu:222222222222:key/k` has no policy here";
+    assert!(found[0].contains(key), "{found:#?}");
+    let account = "settings.yaml:4:33: no policy of account `222222222222` lets account \
+                   `333333333333` in";
+    assert!(found[1].contains(account), "{found:#?}");
+}
