@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed bench panics")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use crossgate::iam::{AccountId, Action, Arn};
@@ -25,7 +25,7 @@ const PRINCIPALS: usize = 100;
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..ACCOUNTS {
-        write(folder.path().to_owned(), number, "10.0.0.0/8");
+        write(folder.path(), number, "10.0.0.0/8");
     }
     folder
 });
@@ -44,7 +44,7 @@ fn account(number: usize) -> String {
     format!("{:012}", 100_000_000_000 + number)
 }
 
-fn write(root: PathBuf, number: usize, network: &str) {
+fn write(root: &Path, number: usize, network: &str) {
     let account = account(number);
     let folder = root.join("accounts").join(&account);
     fs::create_dir_all(folder.join("resources")).unwrap();
@@ -93,7 +93,7 @@ fn one_account_changed(bencher: Bencher<'_, '_>) {
     bencher
         .with_inputs(|| {
             round += 1;
-            write(config.directory.clone(), 7, &format!("10.{}.0.0/16", round % 200));
+            write(&config.directory, 7, &format!("10.{}.0.0/16", round % 200));
         })
         .bench_local_values(|()| {
             let rescan = directory.rescan(&[Scope::Account(Tier::Enforced, id)]);

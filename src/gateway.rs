@@ -107,11 +107,7 @@ impl Gateway {
             on_update,
         );
         settings.load_initial().await?;
-        let policies =
-            config.policies.as_ref().map(|policies| PolicyStore::new(policies, writer.clone()));
-        if let Some(policies) = &policies {
-            policies.reload().await?;
-        }
+        let policies = open_policies(&config, &writer).await?;
         let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
 
         let mut tasks = JoinSet::new();
@@ -345,6 +341,17 @@ async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
         () = reloader.end.cancelled() => {}
         () = settings.follow() => {}
     }
+}
+
+/// The policies, in force; none without their section.
+async fn open_policies(
+    config: &Config,
+    writer: &SnapshotWriter,
+) -> Result<Option<PolicyStore>, DirectoryError> {
+    let Some(policies) = &config.policies else { return Ok(None) };
+    let store = PolicyStore::new(policies, writer.clone());
+    store.reload().await?;
+    Ok(Some(store))
 }
 
 fn publish(writer: &SnapshotWriter, config: &Config) {

@@ -16,7 +16,7 @@ pub struct TreeWatcher {
     root: PathBuf,
     heard: Arc<Heard>,
     // Held for its notices; polling goes on without it.
-    _notices: Option<RecommendedWatcher>,
+    notices: Option<RecommendedWatcher>,
 }
 
 /// What may have changed.
@@ -53,12 +53,12 @@ impl TreeWatcher {
     pub fn new(root: &Path) -> Self {
         let heard = Arc::new(Heard::default());
         let notices = notices(root, &heard);
-        Self { root: root.to_owned(), heard, _notices: notices }
+        Self { root: root.to_owned(), heard, notices }
     }
 
     /// Watches what is below the directory now, where folders or links lead elsewhere.
     pub fn watch_again(&mut self) {
-        self._notices = notices(&self.root, &self.heard);
+        self.notices = notices(&self.root, &self.heard);
     }
 
     /// Waits until something changed and was then quiet for [`TREE_QUIET`], or the interval is over.
@@ -134,8 +134,7 @@ impl Heard {
 /// Whether something is another afterwards; that somebody reads is none.
 fn is_change(kind: EventKind) -> bool {
     match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
+        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
         EventKind::Any
         | EventKind::Create(_)
         | EventKind::Modify(_)

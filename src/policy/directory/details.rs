@@ -4,7 +4,7 @@
 //! Flows in: the file. Flows out: principals with all their policies. Members that are not read are
 //! no findings: AWS adds some now and then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -52,7 +52,7 @@ struct Details<'n> {
     account: AccountId,
     managed: HashMap<&'n str, Managed<'n>, FixedState>,
     groups: HashMap<&'n str, Policies, FixedState>,
-    names: HashMap<(Kind, &'n str), (), FixedState>,
+    names: HashSet<(Kind, &'n str), FixedState>,
     principals: Vec<Arc<PrincipalEntry>>,
 }
 
@@ -90,7 +90,7 @@ impl<'n> Details<'n> {
             account,
             managed: HashMap::default(),
             groups: HashMap::default(),
-            names: HashMap::default(),
+            names: HashSet::default(),
             principals: Vec::new(),
         }
     }
@@ -165,7 +165,7 @@ impl<'n> Details<'n> {
             Kind::Role => last_part(path),
             Kind::User => path,
         };
-        if self.names.insert((form.kind, name), ()).is_some() {
+        if !self.names.insert((form.kind, name)) {
             file.error(at, format!("`{text}` is there twice"));
             return None;
         }

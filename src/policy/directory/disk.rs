@@ -142,7 +142,7 @@ pub(super) fn unexpected(path: &Path) -> Finding {
 
 /// Whether a name is that of a JSON file.
 pub(super) fn is_json(entry: &Entry) -> bool {
-    entry.form == Form::File && entry.name.ends_with(".json")
+    entry.form == Form::File && entry.path.extension().is_some_and(|end| end == "json")
 }
 
 /// Reads a file whole, in one of its versions.
@@ -190,7 +190,8 @@ fn form(entry: &fs::DirEntry, path: &Path) -> io::Result<Form> {
 
 /// Hidden files, as a `ConfigMap`'s versions are, and what editors leave behind.
 pub(super) fn is_ignored(name: &str) -> bool {
-    name.starts_with(['.', '#']) || name.ends_with(['~', '#']) || name.ends_with(".swp")
+    let is_swap = Path::new(name).extension().is_some_and(|end| end == "swp");
+    is_swap || name.starts_with(['.', '#']) || name.ends_with(['~', '#'])
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {

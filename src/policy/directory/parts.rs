@@ -186,8 +186,8 @@ fn trusted(file: &mut File<'_>, node: &Node) -> Option<Trusted> {
 /// The ARN of a key, not of an alias.
 fn key_arn<'n>(file: &mut File<'_>, node: &'n Node) -> Option<&'n str> {
     let text = file.as_text(node, "key")?;
-    let is_owned = |arn: &Arn<'_>| AccountId::parse(arn.account()).is_ok();
-    if Arn::parse(text).filter(|arn| is_key(*arn)).filter(is_owned).is_none() {
+    let is_owned = |arn: Arn<'_>| AccountId::parse(arn.account()).is_ok();
+    if !Arn::parse(text).is_some_and(|arn| is_key(arn) && is_owned(arn)) {
         let hint = "like `arn:aws:kms:eu-central-1:111111111111:key/id`; an alias is not the key";
         file.error_hint(node, format!("`{text}` is no key's ARN"), hint);
         return None;
@@ -212,14 +212,12 @@ fn tags(file: &mut File<'_>, root: Object<'_>) -> Box<[Tag]> {
     let object = root.get("tags").and_then(|node| file.object(node, "`tags`"));
     let mut all = Vec::new();
     for member in object.map(Object::members).unwrap_or_default() {
-        match member.node.as_text() {
-            Some(value) => all.push((&*member.name, value, &member.node)),
-            None => {
-                let message =
-                    format!("the tag `{}` is a text, not {}", member.name, kind(&member.node));
-                file.error(&member.node, message);
-            }
-        }
+        let Some(value) = member.node.as_text() else {
+            let found = kind(&member.node);
+            file.error(&member.node, format!("the tag `{}` is a text, not {found}", member.name));
+            continue;
+        };
+        all.push((&*member.name, value, &member.node));
     }
     file.tags(all)
 }

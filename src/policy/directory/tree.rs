@@ -73,15 +73,12 @@ impl Tree {
         let mut before = std::mem::take(&mut self.accounts);
         let mut rescan = self.organization.rescan(&self.root);
         for (id, folder) in found {
-            let account = match before.remove(&id) {
-                Some(mut account) => {
-                    rescan = rescan.or(account.rescan());
-                    account
-                }
-                None => {
-                    rescan = Rescan::Changed;
-                    Account::read(id, folder)
-                }
+            let account = if let Some(mut account) = before.remove(&id) {
+                rescan = rescan.or(account.rescan());
+                account
+            } else {
+                rescan = Rescan::Changed;
+                Account::read(id, folder)
             };
             self.accounts.insert(id, account);
         }

@@ -96,12 +96,11 @@ impl ResourceIndex {
     }
 
     fn add(&mut self, hash: u64, place: usize) {
-        match self.buckets.find_mut(hash, |bucket| bucket.hash == hash) {
-            Some(bucket) => bucket.more.push(place),
-            None => {
-                let bucket = Bucket { hash, first: place, more: Vec::new() };
-                self.buckets.insert_unique(hash, bucket, |bucket| bucket.hash);
-            }
+        if let Some(bucket) = self.buckets.find_mut(hash, |bucket| bucket.hash == hash) {
+            bucket.more.push(place);
+        } else {
+            let bucket = Bucket { hash, first: place, more: Vec::new() };
+            self.buckets.insert_unique(hash, bucket, |bucket| bucket.hash);
         }
     }
 
