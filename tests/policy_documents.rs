@@ -41,7 +41,7 @@ fn what_passes_compiles() {
                 &document,
                 "p",
                 Source { file: "".into() },
-                &json::Lines::new(&text),
+                &Lines::new(&text),
             );
             assert!(compiled.is_ok(), "{}: {:?}", case.why, compiled.unwrap_err());
         }

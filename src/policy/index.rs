@@ -9,7 +9,7 @@ use std::hash::{BuildHasher as _, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::iam::{Action, Arn};
+use crate::iam::Arn;
 use crate::policy::document::Negated;
 use crate::policy::pattern::{ActionPattern, ArnPattern};
 use crate::policy::principal::{Principal, PrincipalKind};
