@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-pub(in crate::policy) use account::is_key;
 pub use account::{
     AccountError, AccountParts, AccountPolicies, KeyEntry, PrincipalEntry, Profile, ResourceEntry,
     Tag, Trusted,
@@ -23,7 +22,6 @@ pub(in crate::policy) use resources::{check_pattern, compared};
 use crate::iam::{AccountId, Action, Arn};
 use crate::policy::principal::{Principal, PrincipalKind};
 use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource};
-use crate::policy::set::account::is_role;
 use crate::policy::statement::CompiledPolicy;
 use crate::verdict::Mode;
 
@@ -154,11 +152,11 @@ impl PolicySet {
             return (None, None, None);
         };
         let resource = owner.resource(arn).map(|entry| &**entry);
-        if asked.action.service() == "sts" && is_role(arn) {
+        if asked.action.service() == "sts" && arn.is_role() {
             let role = owner.role(arn).map(|entry| &**entry);
             return (resource, role, role.and_then(|role| role.trust.as_deref()));
         }
-        let policy = if is_key(arn) {
+        let policy = if arn.is_key() {
             owner.key(arn).map(|key| &*key.policy)
         } else {
             resource.and_then(|entry| entry.policy.as_deref())
