@@ -91,7 +91,8 @@ impl PolicySet {
     /// For a role's ARN and an action of `sts` the resource's policy is the role's trust policy;
     /// for a key's ARN it is the key's policy.
     pub fn applicable<'s>(&'s self, asked: &Asked<'s>) -> Applicable<'s> {
-        let known = self.known_account(&asked.principal);
+        let account = asked.principal.account.and_then(|text| AccountId::parse(text).ok());
+        let known = account.and_then(|account| self.known_account(account));
         let caller = known.and_then(|account| account.principal(&asked.principal));
         let (resource, role, policy) = self.owned(asked);
         let key = asked.key_action.and_then(|action| self.key_gate(resource?, action));
@@ -105,7 +106,7 @@ impl PolicySet {
             },
             resource: policy,
             boundary: caller.and_then(|entry| entry.boundary.as_deref()),
-            scp: if is_limited { self.scp(&asked.principal) } else { &[] },
+            scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
             ..Policies::NONE
@@ -115,7 +116,8 @@ impl PolicySet {
 
     /// A caller's entry, if its account is here and has it.
     pub fn principal(&self, principal: &Principal<'_>) -> Option<&PrincipalEntry> {
-        self.known_account(principal)?.principal(principal).map(|entry| &**entry)
+        let account = AccountId::parse(principal.account?).ok()?;
+        self.known_account(account)?.principal(principal).map(|entry| &**entry)
     }
 
     /// The most specific entry for a resource of an owner.
@@ -135,9 +137,8 @@ impl PolicySet {
         self.accounts.get(&account)?.key(arn).map(|entry| &**entry)
     }
 
-    /// The account of a caller, if its principals are known.
-    fn known_account(&self, principal: &Principal<'_>) -> Option<&AccountPolicies> {
-        let account = AccountId::parse(principal.account?).ok()?;
+    /// An account, if its principals are known.
+    fn known_account(&self, account: AccountId) -> Option<&AccountPolicies> {
         let account = self.accounts.get(&account)?;
         account.knows_principals().then_some(&**account)
     }
@@ -175,8 +176,7 @@ impl PolicySet {
         Some(KeyGate { arn, account: arn.account(), action, policy })
     }
 
-    fn scp(&self, principal: &Principal<'_>) -> &[Level] {
-        let account = principal.account.and_then(|text| AccountId::parse(text).ok());
+    fn scp(&self, account: Option<AccountId>) -> &[Level] {
         match (&self.organization, account) {
             (Some(organization), Some(account)) => organization.scp(account),
             (Some(_), None) | (None, _) => &[],
