@@ -149,7 +149,7 @@ fn ask<'p, C: Context + ?Sized>(
     let mut identity = Statements::default();
     if has_own_policies {
         match policies.identity {
-            _ if principal.is_root() => sides.identity = true,
+            IdentitySide::Known(_) if principal.is_root() => sides.identity = true,
             IdentitySide::Known(list) => {
                 sides.identity = poll.grants(list, PolicyLayer::Identity, &mut identity);
             }

@@ -208,17 +208,15 @@ impl UnknownCallers {
     }
 }
 
-/// Whether identity policies of an account could be attached to such a principal.
+/// Whether such a principal is its account's, so that it counts whether that account is known.
 fn is_account_principal(kind: PrincipalKind) -> bool {
     match kind {
         PrincipalKind::AssumedRole
         | PrincipalKind::FederatedUser
         | PrincipalKind::Role
-        | PrincipalKind::User => true,
-        PrincipalKind::Anonymous
         | PrincipalKind::Root
-        | PrincipalKind::Service
-        | PrincipalKind::WebIdentity => false,
+        | PrincipalKind::User => true,
+        PrincipalKind::Anonymous | PrincipalKind::Service | PrincipalKind::WebIdentity => false,
     }
 }
 
