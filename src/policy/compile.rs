@@ -1,5 +1,7 @@
 //! Documents become compiled policies.
 
+use smallvec::SmallVec;
+
 use crate::iam::Arn;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::document::{
@@ -26,7 +28,7 @@ pub fn compile(
     lines: &Lines<'_>,
 ) -> Result<CompiledPolicy, Vec<PolicyFinding>> {
     let mut findings = Vec::new();
-    let mut statements = Vec::with_capacity(document.statements.len());
+    let mut statements = SmallVec::with_capacity(document.statements.len());
     for (index, statement) in (0..).zip(&document.statements) {
         match compile_statement(statement, index, document.version, lines) {
             Ok(compiled) => statements.push(compiled),
@@ -40,8 +42,8 @@ pub fn compile(
         name: name.into(),
         source,
         policy_type: document.policy_type,
-        index: StatementIndex::build(&statements),
-        statements: statements.into(),
+        index: StatementIndex::build(&statements).map(Box::new),
+        statements,
     })
 }
 
@@ -56,8 +58,7 @@ fn compile_statement(
     let variables = version == Version::V2012;
     let resources = statement.resource.as_ref().map(|element| Resources {
         negated: element.negated,
-        patterns: gathered(element, |text| ArnPattern::parse(text, variables), &mut findings)
-            .into(),
+        patterns: gathered(element, |text| ArnPattern::parse(text, variables), &mut findings),
     });
     let mut conditions = Vec::with_capacity(statement.conditions.len());
     for condition in &statement.conditions {
@@ -88,8 +89,8 @@ fn gathered<T>(
     element: &ListElement,
     parse: impl Fn(&str) -> Result<T, PatternError>,
     findings: &mut Vec<PolicyFinding>,
-) -> Vec<T> {
-    let mut patterns = Vec::with_capacity(element.values.len());
+) -> SmallVec<[T; 1]> {
+    let mut patterns = SmallVec::with_capacity(element.values.len());
     for value in &element.values {
         match parse(&value.text) {
             Ok(pattern) => patterns.push(pattern),

@@ -243,7 +243,7 @@ impl<'s> Walk<'s> {
                 .unwrap_or_default(),
             boundary: candidate
                 .entry
-                .and_then(|it| it.boundary.as_deref())
+                .and_then(|it| it.boundary.as_ref())
                 .map(|it| placed(PolicyLayer::Boundary, it)),
             levels: self.levels(target.owner, principal, placed),
         }

@@ -105,7 +105,7 @@ impl PolicySet {
                 (true | false, _, None) => IdentitySide::Known(&[]),
             },
             resource: policy,
-            boundary: caller.and_then(|entry| entry.boundary.as_deref()),
+            boundary: caller.and_then(|entry| entry.boundary.as_ref()).map(<[_; 1]>::as_slice),
             scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
