@@ -5,13 +5,13 @@ use smallvec::SmallVec;
 use crate::iam::Arn;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::document::{
-    Document, EntryKind, ListElement, PrincipalElement, Statement, Text, Version,
+    Document, EntryKind, ListElement, Negated, PrincipalElement, Statement, Text, Version,
 };
 use crate::policy::finding::{PolicyFinding, Severity};
 use crate::policy::index::StatementIndex;
 use crate::policy::json::Lines;
 use crate::policy::pattern::{ActionPattern, ArnPattern, PatternError};
-use crate::policy::principal::{PrincipalKind, last_part};
+use crate::policy::principal::{PrincipalKind, is_unique_id, last_part};
 use crate::policy::statement::{
     Actions, CompiledPolicy, CompiledStatement, PrincipalPattern, Principals, Resources, Source,
 };
@@ -30,7 +30,7 @@ pub fn compile(
     let mut findings = Vec::new();
     let mut statements = SmallVec::with_capacity(document.statements.len());
     for (index, statement) in (0..).zip(&document.statements) {
-        match compile_statement(statement, index, document.version, lines) {
+        match compile_statement(statement, index, document, lines) {
             Ok(compiled) => statements.push(compiled),
             Err(found) => findings.extend(found),
         }
@@ -50,11 +50,12 @@ pub fn compile(
 fn compile_statement(
     statement: &Statement,
     index: u32,
-    version: Version,
+    document: &Document,
     lines: &Lines<'_>,
 ) -> Result<CompiledStatement, Vec<PolicyFinding>> {
     let mut findings = Vec::new();
     let actions = gathered(&statement.action, ActionPattern::parse, &mut findings);
+    let Document { version, policy_type, .. } = *document;
     let variables = version == Version::V2012;
     let resources = statement.resource.as_ref().map(|element| Resources {
         negated: element.negated,
@@ -77,7 +78,12 @@ fn compile_statement(
         line,
         column,
         effect: statement.effect,
-        principals: statement.principal.as_ref().map(compile_principals),
+        principals: match &statement.principal {
+            Some(element) => Some(compile_principals(element)),
+            // Where a policy has principals, a statement without any means nobody.
+            None if policy_type.has_principals() => Some(Principals::new(Negated::No, Vec::new())),
+            None => None,
+        },
         actions: Actions::new(statement.action.negated, actions),
         resources,
         conditions: conditions.into(),
@@ -148,11 +154,6 @@ fn compile_aws(text: &str) -> PrincipalPattern {
             PrincipalPattern::Foreign(text.into())
         }
     }
-}
-
-/// What remains in a saved policy of a deleted principal (facts: iam.md section 2).
-pub(crate) fn is_unique_id(text: &str) -> bool {
-    ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix)) && text.len() > 16
 }
 
 /// Line and column of a byte, from 1.
