@@ -37,12 +37,8 @@ fn what_passes_compiles() {
         for (policy_type, text) in case.documents() {
             let Ok(node) = json::parse(&text) else { continue };
             let Some(document) = document::check(&node, policy_type).document else { continue };
-            let compiled = policy::compile(
-                &document,
-                "p",
-                Source { file: "".into() },
-                &Lines::new(&text),
-            );
+            let compiled =
+                policy::compile(&document, "p", Source { file: "".into() }, &Lines::new(&text));
             assert!(compiled.is_ok(), "{}: {:?}", case.why, compiled.unwrap_err());
         }
     }
