@@ -1,7 +1,9 @@
 //! The whole decision and its steps: `cargo bench --bench authorize`.
 //!
 //! `authorize` is everything between a parsed head and a permit: head checks, path, route, token
-//! (a hit), perimeter with an allowlist of 1,000 accounts, event, metrics.
+//! (a hit), perimeter with an allowlist of 1,000 accounts, event, metrics. `authorize_with_policies`
+//! adds policies on every side of a request across accounts: guardrails of two levels for both
+//! accounts, the resource's policy, the identity's with conditions, a boundary.
 
 #![expect(clippy::unwrap_used, reason = "a failed benchmark panics")]
 
@@ -16,6 +18,11 @@ use crossgate::event::log::{EventAppender, EventLog};
 use crossgate::forward::{ClientAddress, Protocol};
 use crossgate::iam::{AccountId, RequestOrigin, Transport};
 use crossgate::perimeter::{AccountSetting, SettingsIndex};
+use crossgate::policy::set::{
+    AccountParts, AccountPolicies, Membership, Organization, PolicySet, PolicySets, PrincipalEntry,
+    ResourceEntry,
+};
+use crossgate::policy::{CompiledPolicy, PolicyType, Source, compile, document, json};
 use crossgate::proxy::{Circumstances, Gate};
 use crossgate::route::{
     self, EdgeRules, QuestionBuffer, QuestionSpec, RouteSpec, RouteTable, Upstream,
@@ -38,9 +45,19 @@ fn main() {
 /// By what the owner's setting records of a permitted request of a partner.
 #[divan::bench(args = [Mode::Unrestricted, Mode::ReportOnly, Mode::Limited])]
 fn authorize(bencher: Bencher<'_, '_>, mode: Mode) {
+    bench_gate(bencher, mode, None);
+}
+
+/// By the mode of the policies; the perimeter's is the same, so that report-only writes two events.
+#[divan::bench(args = [Mode::Unrestricted, Mode::ReportOnly, Mode::Limited])]
+fn authorize_with_policies(bencher: Bencher<'_, '_>, mode: Mode) {
+    bench_gate(bencher, mode, Some(policy_set()));
+}
+
+fn bench_gate(bencher: Bencher<'_, '_>, mode: Mode, policies: Option<PolicySet>) {
     let directory = tempfile::tempdir().unwrap();
     let (log, mut appenders) = open_log(directory.path());
-    let (reader, token) = snapshot(mode);
+    let (reader, token) = snapshot(mode, policies);
     let mut gate = Gate::new(&reader, Verifier::new().worker(), appenders.pop().unwrap());
     let head = head(&token);
     let peer = ClientAddress::of_peer([192, 0, 2, 10].into());
@@ -99,7 +116,7 @@ fn open_log(directory: &std::path::Path) -> (EventLog, Vec<EventAppender>) {
     EventLog::open(&config, "bench", 1).unwrap()
 }
 
-fn snapshot(mode: Mode) -> (SnapshotReader, String) {
+fn snapshot(mode: Mode, policies: Option<PolicySet>) -> (SnapshotReader, String) {
     let key = Ed25519KeyPair::generate().unwrap();
     let x = data_encoding::BASE64URL_NOPAD.encode(key.public_key().as_ref());
     let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
@@ -119,7 +136,71 @@ fn snapshot(mode: Mode) -> (SnapshotReader, String) {
         edge: Arc::new(EdgeRules::default()),
         key_sets: Arc::new(key_sets),
     });
+    let sets =
+        policies.map(|set| Arc::new(PolicySets { mode, enforced: Arc::new(set), candidate: None }));
+    writer.publish(Part::Policies, "", at, |_| Change::Policies(sets));
     (reader, sign(&key))
+}
+
+/// Both sides grant, within a boundary and two levels of guardrails.
+fn policy_set() -> PolicySet {
+    let boundary = policy(PolicyType::Boundary, &statement("orders:*", "*", ""));
+    let conditions = r#", "Condition": { "IpAddress": { "aws:SourceIp": "192.0.2.0/24" }, "Bool": { "aws:MultiFactorAuthPresent": "false" } }"#;
+    let orders = format!("arn:aws:orders::{OWNER}:order/*");
+    let caller = PrincipalEntry {
+        arn: format!("arn:aws:iam::{CALLER}:user/IBMid-550009FB7N").into(),
+        policies: [policy(
+            PolicyType::Identity,
+            &statement("orders:GetOrder", &orders, conditions),
+        )]
+        .into(),
+        boundary: Some([boundary].into()),
+        ..PrincipalEntry::default()
+    };
+    let admitting = format!(r#", "Principal": {{ "AWS": "{CALLER}" }}"#);
+    let resource = ResourceEntry {
+        pattern: orders.into(),
+        policy: Some(policy(PolicyType::Resource, &statement("orders:Get*", "*", &admitting))),
+        key: None,
+        tags: Box::default(),
+        file: "".into(),
+    };
+    let callers = AccountParts { principals: Some(vec![caller.into()]), ..AccountParts::default() };
+    let owners = AccountParts { resources: vec![resource.into()], ..AccountParts::default() };
+    let accounts = [(CALLER, callers), (OWNER, owners)].map(|(name, parts)| {
+        let account = AccountId::parse(name).unwrap();
+        (account, Arc::new(AccountPolicies::new(account, parts).unwrap()))
+    });
+    PolicySet {
+        accounts: accounts.into_iter().collect(),
+        organization: Some(Arc::new(organization())),
+        ..PolicySet::default()
+    }
+}
+
+fn organization() -> Organization {
+    let scp = [policy(PolicyType::Scp, &statement("*", "*", ""))];
+    let rcp = [policy(PolicyType::Rcp, &statement("*", "*", r#", "Principal": "*""#))];
+    let membership = || Membership {
+        scp: [Arc::from(scp.clone()), Arc::from(scp.clone())].into(),
+        rcp: [Arc::from(rcp.clone()), Arc::from(rcp.clone())].into(),
+        ..Membership::default()
+    };
+    let accounts = [CALLER, OWNER].map(|name| (AccountId::parse(name).unwrap(), membership()));
+    Organization { accounts: accounts.into_iter().collect(), ..Organization::default() }
+}
+
+fn statement(action: &str, resource: &str, more: &str) -> String {
+    format!(
+        r#"{{ "Version": "2012-10-17", "Statement": {{ "Effect": "Allow", "Action": "{action}", "Resource": "{resource}"{more} }} }}"#
+    )
+}
+
+fn policy(policy_type: PolicyType, text: &str) -> Arc<CompiledPolicy> {
+    let checked = document::check(&json::parse(text).unwrap(), policy_type);
+    let source = Source { file: "".into() };
+    let lines = json::Lines::new(text);
+    Arc::new(compile(&checked.document.unwrap(), "p", source, &lines).unwrap())
 }
 
 /// About 800 bytes, as IBM Cloud IAM's are.

@@ -69,19 +69,10 @@ pub fn principal(identity: &Identity) -> Option<Principal<'_>> {
         let is_service = identity.identity_type == IdentityType::Service;
         return is_service.then(|| Principal::new(PrincipalKind::Service, text, None)).flatten();
     };
-    let kind = PrincipalKind::of(text)?;
-    match kind {
-        PrincipalKind::AssumedRole
-        | PrincipalKind::FederatedUser
-        | PrincipalKind::Role
-        | PrincipalKind::Root
-        | PrincipalKind::User => {
-            let is_own = identity.account.is_some_and(|own| own.as_str() == arn.account());
-            is_own.then(|| Principal::new(kind, text, None)).flatten()
-        }
-        // An identity provider vouches for its callers; it is none itself.
-        PrincipalKind::Anonymous | PrincipalKind::Service | PrincipalKind::WebIdentity => None,
-    }
+    // An identity provider vouches for its callers; it is none itself.
+    let principal = Principal::of_arn(arn)?;
+    let is_own = identity.account.is_some_and(|own| own.as_str() == arn.account());
+    is_own.then_some(principal)
 }
 
 impl Evaluation<'_> {

@@ -16,12 +16,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs};
 
 use crossgate::config::Severity;
 use crossgate::iam::{AccountId, Action, Arn};
 use crossgate::policy::directory::{PoliciesConfig, load};
-use crossgate::policy::set::{Asked, PolicySets, UnknownCallers};
+use crossgate::policy::set::{
+    AccountParts, AccountPolicies, Asked, PolicySet, PolicySets, UnknownCallers,
+};
 use crossgate::policy::{
     ConditionKey, Context, Outcome, Principal, PrincipalKind, Question, Resource, Side,
     Value as KeyValue, Values, evaluate,
@@ -33,6 +36,7 @@ mod policy_reference;
 
 /// moto's account.
 const ACCOUNT: &str = "123456789012";
+const FOREIGN_ACCOUNT: &str = "999988887777";
 
 /// As many questions as an export has at least, and answers of each kind among them.
 const QUESTIONS_MIN: usize = 300;
@@ -233,7 +237,16 @@ fn loaded(directory: &Path) -> PolicySets {
         let errors: Vec<_> = errors.map(|finding| (finding.at, &finding.message)).collect();
         panic!("{} errors, the first: {:?}", errors.len(), errors.first());
     });
-    sets
+    with_foreign_account(sets)
+}
+
+/// The questions' foreign account is known: whom its root admits is then the trust policy's matter.
+fn with_foreign_account(sets: PolicySets) -> PolicySets {
+    let account: AccountId = FOREIGN_ACCOUNT.parse().unwrap();
+    let parts = AccountParts { principals: Some(Vec::new()), ..AccountParts::default() };
+    let mut set = PolicySet::clone(&sets.enforced);
+    set.accounts.insert(account, Arc::new(AccountPolicies::new(account, parts).unwrap()));
+    PolicySets { enforced: Arc::new(set), ..sets }
 }
 
 /// A question with nothing in its context but what is given.

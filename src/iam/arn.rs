@@ -71,6 +71,16 @@ impl<'a> Arn<'a> {
         ["arn", self.partition(), self.service(), self.region(), self.account(), self.resource()]
     }
 
+    /// Whether this names a KMS key: an alias has no policy of its own.
+    pub fn is_key(self) -> bool {
+        self.service().eq_ignore_ascii_case("kms") && self.resource().starts_with("key/")
+    }
+
+    /// Whether this names a role.
+    pub fn is_role(self) -> bool {
+        self.service().eq_ignore_ascii_case("iam") && self.resource().starts_with("role/")
+    }
+
     fn between(self, left: usize, right: usize) -> &'a str {
         let colon = |index: usize| self.colons.get(index).copied().map_or(0, usize::from);
         self.text.get(colon(left) + 1..colon(right)).unwrap_or_default()

@@ -71,7 +71,7 @@ impl Who {
             return Self::Outside;
         }
         match policies.identity {
-            IdentitySide::UnknownResourceDecides if !question.principal.is_root() => Self::Unknown,
+            IdentitySide::UnknownResourceDecides => Self::Unknown,
             _ if question.is_same_account() => Self::SameAccount,
             _ => Self::CrossAccount,
         }

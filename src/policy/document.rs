@@ -198,7 +198,26 @@ pub struct Checked {
 /// Checks a document's grammar and everything that needs no other document: elements, versions,
 /// principals, actions, resources, operators and their values. What passes compiles.
 pub fn check(node: &Node, policy_type: PolicyType) -> Checked {
-    let mut checker = Checker::new(policy_type);
+    check_of(node, policy_type, Origin::Stored)
+}
+
+/// Checks a document of a scenario: as [`check`], but an RCP may allow less than everything, so
+/// that a level without a matching Allow can be written down.
+pub fn check_of_scenario(node: &Node, policy_type: PolicyType) -> Checked {
+    check_of(node, policy_type, Origin::Scenario)
+}
+
+/// Where a document came from, as far as it matters to the checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A scenario, whose documents are taken as given.
+    Scenario,
+    /// Anywhere else.
+    Stored,
+}
+
+fn check_of(node: &Node, policy_type: PolicyType, origin: Origin) -> Checked {
+    let mut checker = Checker::new(policy_type, origin);
     let drafts = checker.document(node);
     checker.size(node);
     checker.finish(drafts)

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::iam::{Action, Arn};
+use crate::iam::Action;
 use crate::policy::combine::{self, Granted, Missing, Outcome, PolicyLayer, ResourceSide, Sides};
 use crate::policy::context::Context;
 use crate::policy::document::PolicyType;
@@ -64,7 +64,7 @@ pub fn evaluate<'p, C: Context + ?Sized>(
             missing: Missing::default(),
         };
     }
-    let own = ask(question, policies);
+    let own = ask(question, policies, ResourceSide::of(question.action, question.resource));
     match &policies.key {
         None => own,
         Some(gate) => both(own, ask_key(question, policies, gate)),
@@ -75,7 +75,7 @@ pub fn evaluate<'p, C: Context + ?Sized>(
 pub(crate) fn is_always_allowed<C: ?Sized>(question: &Question<'_, C>) -> bool {
     question.action.service() == "sts"
         && matches!(question.action.name(), "getcalleridentity" | "getsessiontoken")
-        && question.principal.kind != PrincipalKind::Anonymous
+        && !matches!(question.principal.kind, PrincipalKind::Anonymous | PrincipalKind::WebIdentity)
 }
 
 /// The question that the key is asked: the same principal, the key's action, the key's account.
@@ -99,7 +99,7 @@ fn ask_key<'p, C: Context + ?Sized>(
         key: None,
         ..*policies
     };
-    ask(&key_question, &key_policies)
+    ask(&key_question, &key_policies, ResourceSide::Key)
 }
 
 /// The worse of the resource's and its key's answer; where both allow, both sets of grants.
@@ -125,13 +125,13 @@ fn both<'p>(own: PolicyAnswer<'p>, key: PolicyAnswer<'p>) -> PolicyAnswer<'p> {
 fn ask<'p, C: Context + ?Sized>(
     question: &Question<'_, C>,
     policies: &Policies<'p>,
+    resource_side: ResourceSide,
 ) -> PolicyAnswer<'p> {
     let principal = &question.principal;
     let has_own_policies = principal.kind.has_own_policies();
     let boundary = policies.boundary.filter(|_| has_own_policies && !principal.is_root());
     let mut poll =
         Poll { question, has_boundary: boundary.is_some(), denies: Statements::default() };
-    let resource_side = ResourceSide::of(question.action, question.resource);
 
     let is_guarded = !principal.service_linked;
     let scp = !is_guarded || !has_own_policies || poll.levels(policies.scp, PolicyLayer::Scp);
@@ -149,7 +149,7 @@ fn ask<'p, C: Context + ?Sized>(
     let mut identity = Statements::default();
     if has_own_policies {
         match policies.identity {
-            _ if principal.is_root() => sides.identity = true,
+            IdentitySide::Known(_) if principal.is_root() => sides.identity = true,
             IdentitySide::Known(list) => {
                 sides.identity = poll.grants(list, PolicyLayer::Identity, &mut identity);
             }
@@ -311,8 +311,12 @@ impl CompiledStatement {
 }
 
 impl<'p> Statements<'p> {
-    /// Adds a statement, if there is room.
+    /// Adds a statement, if there is room and it is not there: one may decide on a resource and on
+    /// its key.
     pub fn push(&mut self, statement: StatementRef<'p>) {
+        if self.iter().any(|known| std::ptr::eq(known.statement, statement.statement)) {
+            return;
+        }
         if let Some(place) = self.list.get_mut(self.len) {
             *place = Some(statement);
             self.len += 1;
@@ -350,10 +354,9 @@ impl ResourceSide {
     /// What the policy of a resource is to an action: facts, sections 5.1 and 6.
     pub(crate) fn of(action: &Action, resource: Resource<'_>) -> Self {
         let Resource::Named(arn) = resource else { return Self::Ordinary };
-        let part = arn.resource();
-        if action.service() == "sts" && arn.service() == "iam" && part.starts_with("role/") {
+        if action.service() == "sts" && arn.is_role() {
             Self::Trust
-        } else if is_key(arn) {
+        } else if arn.is_key() {
             Self::Key
         } else {
             Self::Ordinary
@@ -377,9 +380,4 @@ impl ResourceSide {
             Self::Trust => PolicyLayer::Trust,
         }
     }
-}
-
-/// Whether an ARN names a key: an alias has no policy of its own.
-pub(crate) fn is_key(arn: Arn<'_>) -> bool {
-    arn.service() == "kms" && arn.resource().starts_with("key/")
 }

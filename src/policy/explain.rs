@@ -61,15 +61,13 @@ impl<'p> Trace<'p> {
 
     /// All gates must let it pass, and a denial at any of them is final.
     fn join(gates: Vec<Gated<'p>>) -> Self {
-        let denials = gates.iter().flat_map(Gated::denials);
-        let denials: Vec<_> = denials.take(STATEMENTS_MAX).collect();
+        let denials = named(gates.iter().flat_map(Gated::denials));
         let missing = gates.iter().fold(Missing::default(), |all, gate| all.with(gate.missing));
         let (outcome, layer, statements) = if let Some(first) = denials.first() {
             (Outcome::ExplicitDeny, first.layer, denials)
         } else if missing.is_empty() {
             let layer = gates.first().map_or(PolicyLayer::Identity, Gated::granting_layer);
-            let grants = gates.iter().flat_map(Gated::grants).take(STATEMENTS_MAX);
-            (Outcome::Allow, layer, grants.collect())
+            (Outcome::Allow, layer, named(gates.iter().flat_map(Gated::grants)))
         } else {
             let lacking = gates.iter().find(|gate| !gate.missing.is_empty());
             let layer = lacking.map_or(PolicyLayer::Identity, Gated::lacking_layer);
@@ -96,9 +94,21 @@ impl<'p> Trace<'p> {
     }
 }
 
+/// The first few statements, each once: one may decide on a resource and on its key.
+fn named<'p>(found: impl Iterator<Item = StatementRef<'p>>) -> Vec<StatementRef<'p>> {
+    let mut named: Vec<StatementRef<'p>> = Vec::new();
+    for statement in found {
+        if !named.iter().any(|known| std::ptr::eq(known.statement, statement.statement)) {
+            named.push(statement);
+        }
+    }
+    named.truncate(STATEMENTS_MAX);
+    named
+}
+
 /// Whether everybody who is somebody may do it, whatever policies say.
 fn needs_no_permission<C: ?Sized>(question: &Question<'_, C>) -> bool {
-    question.principal.kind != PrincipalKind::Anonymous
+    !matches!(question.principal.kind, PrincipalKind::Anonymous | PrincipalKind::WebIdentity)
         && FREE_ACTIONS.contains(&question.action.lower())
 }
 

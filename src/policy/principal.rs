@@ -63,10 +63,16 @@ pub enum PrincipalMatch {
 impl PrincipalKind {
     /// The kind that a principal's text tells: by its ARN, or a provider, or a service's name.
     pub fn of(text: &str) -> Option<Self> {
-        let Some(arn) = Arn::parse(text) else {
-            return (text.contains('.') && !text.contains([':', '/', ' ']))
-                .then_some(Self::Service);
-        };
+        match Arn::parse(text) {
+            Some(arn) => Self::of_arn(arn),
+            None => {
+                (text.contains('.') && !text.contains([':', '/', ' '])).then_some(Self::Service)
+            }
+        }
+    }
+
+    /// The kind that an ARN tells.
+    pub fn of_arn(arn: Arn<'_>) -> Option<Self> {
         let resource = arn.resource();
         let (kind, rest) = resource.split_once('/').unwrap_or((resource, ""));
         match (arn.service(), kind, rest.is_empty()) {
@@ -119,17 +125,22 @@ impl<'a> Principal<'a> {
             | PrincipalKind::FederatedUser
             | PrincipalKind::Role
             | PrincipalKind::AssumedRole => {
-                if PrincipalKind::of(text) != Some(kind) {
-                    return None;
-                }
                 let arn = Arn::parse(text)?;
-                let account = account.or(Some(arn.account()).filter(|text| !text.is_empty()));
-                Some(Self { account, ..plain }.with_role(arn))
+                let found = Self::of_arn(arn).filter(|found| found.kind == kind)?;
+                Some(Self { account: account.or(found.account), ..found })
             }
         }
     }
 
-    /// Whether the principal acts by itself, and not as a session of something.
+    /// The user, role, session or root that an ARN names, in the ARN's account.
+    pub fn of_arn(arn: Arn<'a>) -> Option<Self> {
+        let kind = PrincipalKind::of_arn(arn).filter(|kind| kind.has_own_policies())?;
+        let account = Some(arn.account()).filter(|text| !text.is_empty());
+        let plain = Self { kind, text: arn.as_str(), account, role: None, service_linked: false };
+        Some(plain.with_role(arn))
+    }
+
+    /// With the role behind it, of a role or a session of one.
     fn with_role(self, arn: Arn<'a>) -> Self {
         let (partition, account) = (arn.partition(), arn.account());
         let of = |name| Some(RoleName { partition, account, name });

@@ -119,10 +119,8 @@ impl Statement {
             (_, Some(resources)) => resources,
             (_, None) => return Err("no `Resource` and no `NotResource`".to_owned()),
         };
-        let is_full = resources == ["*"] && !not_resource && !members.contains_key("Condition");
-        let is_full = is_full && actions == ["*"];
-        if of == PolicyType::Rcp && (not_action || (!denies && !is_full)) {
-            return Err("an RCP denies actions, or allows everything".to_owned());
+        if of == PolicyType::Rcp && not_action {
+            return Err("an RCP names actions".to_owned());
         }
         let is_of_sts = |action: &String| action.to_lowercase().starts_with("sts:");
         if of == PolicyType::Trust && !actions.iter().all(is_of_sts) {

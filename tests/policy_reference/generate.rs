@@ -328,7 +328,7 @@ impl Maker {
         let context = self.context();
         let multivalued = if self.percent(80) { vec!["aws:TagKeys"] } else { Vec::new() };
         json!({
-            "principal": self.principal(action),
+            "principal": self.principal(),
             "action": action,
             "resource": { "arn": arn, "account": owner },
             "context": context,
@@ -350,10 +350,8 @@ impl Maker {
         }
     }
 
-    fn principal(&mut self, action: &str) -> Value {
-        // Who has assumed no role yet has no identity to ask for.
-        let kinds = if action == "sts:GetCallerIdentity" { 95 } else { 100 };
-        match self.rng.u32(..kinds) {
+    fn principal(&mut self) -> Value {
+        match self.rng.u32(..100) {
             0..86 => {
                 let arn = self.one(&words::CALLERS);
                 json!({ "arn": arn, "account": arn.split(':').nth(4) })

@@ -15,7 +15,7 @@ use crate::policy::document::Negated;
 use crate::policy::evaluate::StatementRef;
 use crate::policy::principal::{Principal, PrincipalMatch};
 use crate::policy::question::Level;
-use crate::policy::set::{PolicySet, ResourceEntry, is_key};
+use crate::policy::set::{PolicySet, ResourceEntry};
 use crate::policy::shape::{Fit, Shape, Shapes};
 use crate::policy::statement::{CompiledPolicy, CompiledStatement, Effect};
 
@@ -101,7 +101,7 @@ impl<'s, 'a> Target<'s, 'a> {
     }
 
     fn plain_policy(&self) -> Option<&'s CompiledPolicy> {
-        if is_key(self.arn) {
+        if self.arn.is_key() {
             return self.key_policy;
         }
         self.entry.and_then(|it| it.policy.as_deref())
@@ -111,10 +111,9 @@ impl<'s, 'a> Target<'s, 'a> {
     /// if it lets them.
     fn policy(&self, action: &Shape) -> (Option<Placed<'s>>, Delegation) {
         let is_sts = action.literal(0).is_some_and(|service| service == "sts");
-        let is_role = self.arn.service() == "iam" && self.arn.resource().starts_with("role/");
-        if is_sts && is_role {
+        if is_sts && self.arn.is_role() {
             (self.trust.map(|it| (PolicyLayer::Trust, it)), Delegation::Needed)
-        } else if is_key(self.arn) {
+        } else if self.arn.is_key() {
             (self.key_policy.map(|it| (PolicyLayer::Key, it)), Delegation::Needed)
         } else {
             (self.plain_policy().map(|it| (PolicyLayer::Resource, it)), Delegation::Implied)

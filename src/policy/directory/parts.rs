@@ -9,7 +9,7 @@ use crate::policy::directory::file::{File, Object, Place, kind};
 use crate::policy::document::PolicyType;
 use crate::policy::json::{Json, Node};
 use crate::policy::set::{
-    KeyEntry, PrincipalEntry, Profile, ResourceEntry, Tag, Trusted, check_pattern, is_key,
+    KeyEntry, PrincipalEntry, Profile, ResourceEntry, Tag, Trusted, check_pattern,
 };
 
 /// Something and where its name is written.
@@ -43,7 +43,7 @@ pub(super) fn resource(
     if let Some(arn) = parsed {
         check_owner(file, node, arn, account);
     }
-    let policy = match (root.get("policy"), parsed.filter(|arn| is_key(*arn))) {
+    let policy = match (root.get("policy"), parsed.filter(|arn| arn.is_key())) {
         (None, _) => None,
         (Some(policy), None) => Some(file.policy(policy, pattern, PolicyType::Resource)?),
         (Some(policy), Some(_)) => {
@@ -187,7 +187,7 @@ fn trusted(file: &mut File<'_>, node: &Node) -> Option<Trusted> {
 fn key_arn<'n>(file: &mut File<'_>, node: &'n Node) -> Option<&'n str> {
     let text = file.as_text(node, "key")?;
     let is_owned = |arn: Arn<'_>| AccountId::parse(arn.account()).is_ok();
-    if !Arn::parse(text).is_some_and(|arn| is_key(arn) && is_owned(arn)) {
+    if !Arn::parse(text).is_some_and(|arn| arn.is_key() && is_owned(arn)) {
         let hint = "like `arn:aws:kms:eu-central-1:111111111111:key/id`; an alias is not the key";
         file.error_hint(node, format!("`{text}` is no key's ARN"), hint);
         return None;

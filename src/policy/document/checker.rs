@@ -1,6 +1,6 @@
 //! The state of one check: what was found so far, and where.
 
-use crate::policy::document::{Checked, Document, PolicyType, Text, Version};
+use crate::policy::document::{Checked, Document, Origin, PolicyType, Text, Version};
 use crate::policy::finding::{PolicyFinding, PolicyFindings};
 use crate::policy::json::{Json, Member, Node};
 
@@ -11,6 +11,7 @@ use super::statements::Draft;
 pub(super) struct Checker {
     pub(super) policy_type: PolicyType,
     pub(super) version: Version,
+    pub(super) origin: Origin,
     findings: PolicyFindings,
 }
 
@@ -22,8 +23,9 @@ pub(super) struct At {
 }
 
 impl Checker {
-    pub(super) fn new(policy_type: PolicyType) -> Self {
-        Self { policy_type, version: Version::default(), findings: PolicyFindings::default() }
+    pub(super) fn new(policy_type: PolicyType, origin: Origin) -> Self {
+        let (version, findings) = (Version::default(), PolicyFindings::default());
+        Self { policy_type, version, origin, findings }
     }
 
     /// The document, if nothing is wrong, and all findings.

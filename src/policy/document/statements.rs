@@ -7,8 +7,8 @@ use foldhash::fast::FixedState;
 use crate::policy::document::checker::{At, Checker};
 use crate::policy::document::rules::{Presence, Sids};
 use crate::policy::document::{
-    Condition, EntryKind, ListElement, Negated, PolicyType, PrincipalElement, Statement, Text,
-    Version,
+    Condition, EntryKind, ListElement, Negated, Origin, PolicyType, PrincipalElement, Statement,
+    Text, Version,
 };
 use crate::policy::finding::{meant, shown};
 use crate::policy::json::{Json, Member, Node};
@@ -151,7 +151,7 @@ impl Checker {
             resource: self.resource(node, members),
             conditions: find(members, "Condition").map_or_else(Vec::new, |it| self.conditions(it)),
         };
-        if self.policy_type == PolicyType::Rcp {
+        if self.policy_type == PolicyType::Rcp && self.origin == Origin::Stored {
             self.rcp(members, &draft);
         }
         draft

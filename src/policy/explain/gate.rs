@@ -227,7 +227,10 @@ fn applicable<'p>(principal: &Principal<'_>, policies: &Policies<'p>) -> Policie
 }
 
 fn without_own<'p>(policies: &Policies<'p>) -> Policies<'p> {
-    let identity = IdentitySide::Known(&[]);
+    let identity = match policies.identity {
+        IdentitySide::Known(_) => IdentitySide::Known(&[]),
+        unknown @ (IdentitySide::UnknownDenies | IdentitySide::UnknownResourceDecides) => unknown,
+    };
     Policies { identity, boundary: None, session: None, ..*policies }
 }
 
@@ -280,9 +283,11 @@ impl Sides {
     fn of(form: Form, kind: PrincipalKind, policies: &Policies<'_>, steps: &[Step<'_>]) -> Self {
         let (layer, _) = form.layer_and_side();
         let given = |is: bool| if is { Grant::Given } else { Grant::Lacking };
-        // The root user has all permissions that its account can give. A federated user has those
+        // The root user has all permissions that its account can give, if it is known. A federated user has those
         // that its session policy gives: none without one.
-        let identity = kind == PrincipalKind::Root || allows(steps, PolicyLayer::Identity);
+        let is_known_root =
+            kind == PrincipalKind::Root && matches!(policies.identity, IdentitySide::Known(_));
+        let identity = is_known_root || allows(steps, PolicyLayer::Identity);
         let unlimited = policies.session.is_none() && kind != PrincipalKind::FederatedUser;
         Self {
             resource: of_layer(steps, layer)

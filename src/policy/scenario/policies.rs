@@ -201,7 +201,7 @@ impl Reader<'_> {
         policy_type: PolicyType,
     ) -> Option<CompiledPolicy> {
         let of = format!("{} policy `{name}`", policy_type.as_str());
-        let checked = document::check(node, policy_type);
+        let checked = document::check_of_scenario(node, policy_type);
         let is_refused = checked.findings.iter().any(|it| it.severity == Severity::Error);
         let source = Source { file: Arc::clone(&self.file) };
         let compiled = match checked.document {

@@ -131,7 +131,7 @@ impl AccountPolicies {
         let resources = ResourceIndex::new(parts.resources)?;
         let mut keys = HashTable::with_capacity(parts.keys.len());
         for key in parts.keys {
-            let Some(arn) = Arn::parse(&key.arn).filter(|arn| is_key(*arn)) else {
+            let Some(arn) = Arn::parse(&key.arn).filter(|arn| arn.is_key()) else {
                 return Err(AccountError::Arn(key.arn.clone()));
             };
             let hash = key_hash(arn);
@@ -233,16 +233,6 @@ impl PrincipalEntry {
         let path = Arn::parse(&self.arn).and_then(|arn| arn.resource().strip_prefix(ROLE));
         path.is_some_and(|path| path.starts_with(SERVICE_LINKED_PATH))
     }
-}
-
-/// Whether an ARN is that of a role: `arn:…:iam::…:role/…`.
-pub(super) fn is_role(arn: Arn<'_>) -> bool {
-    arn.service().eq_ignore_ascii_case("iam") && arn.resource().starts_with(ROLE)
-}
-
-/// Whether an ARN is that of a KMS key.
-pub(in crate::policy) fn is_key(arn: Arn<'_>) -> bool {
-    arn.service().eq_ignore_ascii_case("kms") && arn.resource().starts_with("key/")
 }
 
 /// Which namespace a principal's name is of.

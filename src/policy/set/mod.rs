@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-pub(in crate::policy) use account::is_key;
 pub use account::{
     AccountError, AccountParts, AccountPolicies, KeyEntry, PrincipalEntry, Profile, ResourceEntry,
     Tag, Trusted,
@@ -23,7 +22,6 @@ pub(in crate::policy) use resources::{check_pattern, compared};
 use crate::iam::{AccountId, Action, Arn};
 use crate::policy::principal::{Principal, PrincipalKind};
 use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource};
-use crate::policy::set::account::is_role;
 use crate::policy::statement::CompiledPolicy;
 use crate::verdict::Mode;
 
@@ -93,7 +91,8 @@ impl PolicySet {
     /// For a role's ARN and an action of `sts` the resource's policy is the role's trust policy;
     /// for a key's ARN it is the key's policy.
     pub fn applicable<'s>(&'s self, asked: &Asked<'s>) -> Applicable<'s> {
-        let known = self.known_account(&asked.principal);
+        let account = asked.principal.account.and_then(|text| AccountId::parse(text).ok());
+        let known = account.and_then(|account| self.known_account(account));
         let caller = known.and_then(|account| account.principal(&asked.principal));
         let (resource, role, policy) = self.owned(asked);
         let key = asked.key_action.and_then(|action| self.key_gate(resource?, action));
@@ -107,7 +106,7 @@ impl PolicySet {
             },
             resource: policy,
             boundary: caller.and_then(|entry| entry.boundary.as_deref()),
-            scp: if is_limited { self.scp(&asked.principal) } else { &[] },
+            scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
             ..Policies::NONE
@@ -117,7 +116,8 @@ impl PolicySet {
 
     /// A caller's entry, if its account is here and has it.
     pub fn principal(&self, principal: &Principal<'_>) -> Option<&PrincipalEntry> {
-        self.known_account(principal)?.principal(principal).map(|entry| &**entry)
+        let account = AccountId::parse(principal.account?).ok()?;
+        self.known_account(account)?.principal(principal).map(|entry| &**entry)
     }
 
     /// The most specific entry for a resource of an owner.
@@ -137,9 +137,8 @@ impl PolicySet {
         self.accounts.get(&account)?.key(arn).map(|entry| &**entry)
     }
 
-    /// The account of a caller, if its principals are known.
-    fn known_account(&self, principal: &Principal<'_>) -> Option<&AccountPolicies> {
-        let account = AccountId::parse(principal.account?).ok()?;
+    /// An account, if its principals are known.
+    fn known_account(&self, account: AccountId) -> Option<&AccountPolicies> {
         let account = self.accounts.get(&account)?;
         account.knows_principals().then_some(&**account)
     }
@@ -154,11 +153,11 @@ impl PolicySet {
             return (None, None, None);
         };
         let resource = owner.resource(arn).map(|entry| &**entry);
-        if asked.action.service() == "sts" && is_role(arn) {
+        if asked.action.service() == "sts" && arn.is_role() {
             let role = owner.role(arn).map(|entry| &**entry);
             return (resource, role, role.and_then(|role| role.trust.as_deref()));
         }
-        let policy = if is_key(arn) {
+        let policy = if arn.is_key() {
             owner.key(arn).map(|key| &*key.policy)
         } else {
             resource.and_then(|entry| entry.policy.as_deref())
@@ -177,8 +176,7 @@ impl PolicySet {
         Some(KeyGate { arn, account: arn.account(), action, policy })
     }
 
-    fn scp(&self, principal: &Principal<'_>) -> &[Level] {
-        let account = principal.account.and_then(|text| AccountId::parse(text).ok());
+    fn scp(&self, account: Option<AccountId>) -> &[Level] {
         match (&self.organization, account) {
             (Some(organization), Some(account)) => organization.scp(account),
             (Some(_), None) | (None, _) => &[],
@@ -210,17 +208,15 @@ impl UnknownCallers {
     }
 }
 
-/// Whether identity policies of an account could be attached to such a principal.
+/// Whether such a principal is its account's, so that it counts whether that account is known.
 fn is_account_principal(kind: PrincipalKind) -> bool {
     match kind {
         PrincipalKind::AssumedRole
         | PrincipalKind::FederatedUser
         | PrincipalKind::Role
-        | PrincipalKind::User => true,
-        PrincipalKind::Anonymous
         | PrincipalKind::Root
-        | PrincipalKind::Service
-        | PrincipalKind::WebIdentity => false,
+        | PrincipalKind::User => true,
+        PrincipalKind::Anonymous | PrincipalKind::Service | PrincipalKind::WebIdentity => false,
     }
 }
 

@@ -191,13 +191,14 @@ fn callers_of_unknown_accounts_count_as_configured() {
     let outside = "arn:aws:iam::999999999999:user/x";
     let keys_only = "arn:aws:sts::333333333333:assumed-role/r/s";
     let mut set = set();
-    for unknown in [outside, keys_only, "arn:aws:iam:::user/x"] {
+    let root = "arn:aws:iam::999999999999:root";
+    for unknown in [outside, keys_only, "arn:aws:iam:::user/x", root] {
         assert_eq!(identity(&set, unknown), "denies", "{unknown}");
     }
     set.unknown_callers = UnknownCallers::ResourcePolicyDecides;
     assert_eq!(identity(&set, outside), "resource decides");
     let unlisted = "arn:aws:iam::111111111111:user/ben";
-    let others = [unlisted, "arn:aws:iam::999999999999:root", "orders.example.com", ""];
+    let others = [unlisted, "arn:aws:iam::111111111111:root", "orders.example.com", ""];
     for known in others {
         assert_eq!(identity(&set, known), "known: ", "{known}");
     }
