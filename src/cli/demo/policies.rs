@@ -1,7 +1,7 @@
-//! The demo's policy directory, and the order that three of its policies are about. Pure.
+//! The demo's policy directory, and the order that three of its policies are about.
 //!
-//! Flows in: nothing. Flows out: paths and documents. Order 7 of each account is open to everybody
-//! by its policy, so that the perimeter alone decides there.
+//! Flows in: a folder. Flows out: its files. One order of each account is open to everybody by its
+//! policy, so that the perimeter alone decides there.
 
 use std::io;
 use std::path::Path;
@@ -43,16 +43,6 @@ pub(super) fn key_file() -> String {
     format!("accounts/{}/keys/orders.json", PAY.id)
 }
 
-/// A resource's file, from the policy directory.
-pub(super) fn resource_file(owner: &Owner, order: u8) -> String {
-    format!("accounts/{}/resources/order-{order}.json", owner.id)
-}
-
-/// The file with an account's users, from the policy directory.
-pub(super) fn details_file(account: &str) -> String {
-    format!("accounts/{account}/authorization-details.json")
-}
-
 /// The order that is encrypted and shared.
 pub(super) fn shared_arn() -> String {
     order_arn(PAY, SHARED)
@@ -61,6 +51,14 @@ pub(super) fn shared_arn() -> String {
 /// The key that it is encrypted with.
 pub(super) fn key_arn() -> String {
     format!("arn:aws:kms:eu-central-1:{}:key/orders", PAY.id)
+}
+
+fn resource_file(owner: &Owner, order: u8) -> String {
+    format!("accounts/{}/resources/order-{order}.json", owner.id)
+}
+
+fn details_file(account: &str) -> String {
+    format!("accounts/{account}/authorization-details.json")
 }
 
 fn order_arn(owner: &Owner, order: u8) -> String {
