@@ -215,7 +215,9 @@ fn the_shipped_policies_tell_their_partners() {
     assert!(access::is_known(&sets.enforced, order, owner));
     assert!(!access::reach(&sets.enforced, order, owner).is_empty());
     let external = access::external(&sets.enforced);
-    assert!(external.iter().any(|it| it.account.as_deref() == Some("222222222222")));
+    for partner in ["222222222222", "333333333333"] {
+        assert!(external.iter().any(|it| it.account.as_deref() == Some(partner)), "{partner}");
+    }
 }
 
 #[derive(Debug, clap::Parser)]
