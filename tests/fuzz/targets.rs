@@ -225,13 +225,12 @@ fn variable<'t>(inside: &'t str, case: &Case<'t>) -> Option<(&'t str, &'t str)> 
     }
     let (key, _) = inside.split_once(['}', ','])?;
     let rest = inside.strip_prefix(key)?;
-    let (default, after) = match rest.strip_prefix('}') {
-        Some(after) => (None, after),
-        None => {
-            let quoted = rest.strip_prefix(',')?.trim_start_matches(' ').strip_prefix('\'')?;
-            let (default, after) = quoted.split_once("'}")?;
-            (Some(default), after)
-        }
+    let (default, after) = if let Some(after) = rest.strip_prefix('}') {
+        (None, after)
+    } else {
+        let quoted = rest.strip_prefix(',')?.trim_start_matches(' ').strip_prefix('\'')?;
+        let (default, after) = quoted.split_once("'}")?;
+        (Some(default), after)
     };
     let value = match key.to_ascii_lowercase().as_str() {
         "aws:username" => case.user,
