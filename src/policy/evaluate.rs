@@ -64,7 +64,8 @@ pub fn evaluate<'p, C: Context + ?Sized>(
             missing: Missing::default(),
         };
     }
-    let own = ask(question, policies);
+    let side = ResourceSide::of(question.action, question.resource);
+    let own = ask(question, policies, side);
     match &policies.key {
         None => own,
         Some(gate) => both(own, ask_key(question, policies, gate)),
@@ -99,7 +100,8 @@ fn ask_key<'p, C: Context + ?Sized>(
         key: None,
         ..*policies
     };
-    ask(&key_question, &key_policies)
+    // Whatever its ARN looks like: a key's policy must let it be used.
+    ask(&key_question, &key_policies, ResourceSide::Key)
 }
 
 /// The worse of the resource's and its key's answer; where both allow, both sets of grants.
@@ -125,13 +127,13 @@ fn both<'p>(own: PolicyAnswer<'p>, key: PolicyAnswer<'p>) -> PolicyAnswer<'p> {
 fn ask<'p, C: Context + ?Sized>(
     question: &Question<'_, C>,
     policies: &Policies<'p>,
+    resource_side: ResourceSide,
 ) -> PolicyAnswer<'p> {
     let principal = &question.principal;
     let has_own_policies = principal.kind.has_own_policies();
     let boundary = policies.boundary.filter(|_| has_own_policies && !principal.is_root());
     let mut poll =
         Poll { question, has_boundary: boundary.is_some(), denies: Statements::default() };
-    let resource_side = ResourceSide::of(question.action, question.resource);
 
     let is_guarded = !principal.service_linked;
     let scp = !is_guarded || !has_own_policies || poll.levels(policies.scp, PolicyLayer::Scp);
@@ -351,10 +353,11 @@ impl ResourceSide {
     pub(crate) fn of(action: &Action, resource: Resource<'_>) -> Self {
         let Resource::Named(arn) = resource else { return Self::Ordinary };
         let part = arn.resource();
-        if action.service() == "sts" && arn.service() == "iam" && part.starts_with("role/") {
-            Self::Trust
-        } else if is_key(arn) {
+        let is_iam = arn.service().eq_ignore_ascii_case("iam");
+        if is_key(arn) {
             Self::Key
+        } else if action.service() == "sts" && is_iam && part.starts_with("role/") {
+            Self::Trust
         } else {
             Self::Ordinary
         }
@@ -381,5 +384,5 @@ impl ResourceSide {
 
 /// Whether an ARN names a key: an alias has no policy of its own.
 pub(crate) fn is_key(arn: Arn<'_>) -> bool {
-    arn.service() == "kms" && arn.resource().starts_with("key/")
+    arn.service().eq_ignore_ascii_case("kms") && arn.resource().starts_with("key/")
 }
