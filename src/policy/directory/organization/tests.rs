@@ -22,7 +22,7 @@ fn tree(yaml: &str) -> TempDir {
 
 fn scanned(tree: &TempDir) -> OrganizationFiles {
     let mut files = OrganizationFiles::default();
-    assert_eq!(files.rescan(tree.path()), Rescan::Changed);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Changed);
     files
 }
 
@@ -210,10 +210,10 @@ fn documents_that_no_level_names_are_told() {
 fn only_a_change_is_read_again() {
     let tree = tree("id: o-x\nroot: { scps: [full.json], accounts: [1] }\n");
     let mut files = scanned(&tree);
-    assert_eq!(files.rescan(tree.path()), Rescan::Unchanged);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Unchanged);
     fs::write(tree.path().join(FOLDER).join("full.json"), DENY).unwrap();
-    assert_eq!(files.rescan(tree.path()), Rescan::Changed);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Changed);
     fs::write(tree.path().join(MAIN), "id: o-y\nroot: {}\n").unwrap();
-    assert_eq!(files.rescan(tree.path()), Rescan::Changed);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Changed);
     assert_eq!(&*files.organization().unwrap().id, "o-y");
 }
