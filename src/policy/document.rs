@@ -209,8 +209,9 @@ pub fn check(node: &Node, policy_type: PolicyType) -> Checked {
     check_of(node, policy_type, Origin::Stored)
 }
 
-/// Checks a document of a scenario: as [`check`], but an RCP may allow less than everything, so
-/// that a level without a matching Allow can be written down.
+/// Checks a document of a scenario, which is taken as given: as [`check`], but an RCP may allow less
+/// than everything, so that a level without a matching Allow can be written down, and a statement
+/// of a resource's policy may be without principals, which means nobody.
 pub fn check_of_scenario(node: &Node, policy_type: PolicyType) -> Checked {
     check_of(node, policy_type, Origin::Scenario)
 }

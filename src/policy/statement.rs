@@ -141,7 +141,8 @@ impl Principals {
     }
 
     /// Whether this means a principal, and how. `NotPrincipal` means everybody not listed; with
-    /// Deny it means a principal that has a boundary in any case (facts: iam.md section 2).
+    /// Deny it spares a session only if its role or user is listed beside it, or its account, and
+    /// no principal that has a boundary (facts: iam.md section 2).
     pub(crate) fn matches(
         &self,
         principal: &Principal<'_>,
@@ -150,8 +151,33 @@ impl Principals {
     ) -> Option<PrincipalMatch> {
         match self.negated {
             Negated::No => self.listed(principal),
-            Negated::Yes if effect == Effect::Deny && has_boundary => Some(PrincipalMatch::Direct),
-            Negated::Yes => self.listed(principal).is_none().then_some(PrincipalMatch::Direct),
+            Negated::Yes => {
+                let is_spared = match effect {
+                    Effect::Allow => self.listed(principal).is_some(),
+                    Effect::Deny => !has_boundary && self.lists_chain(principal),
+                };
+                (!is_spared).then_some(PrincipalMatch::Direct)
+            }
+        }
+    }
+
+    /// Whether everything that a principal is made of is listed, or its account.
+    fn lists_chain(&self, principal: &Principal<'_>) -> bool {
+        let how = || self.entries.iter().filter_map(|entry| entry.matches(principal));
+        let covers = |entry: &PrincipalPattern| *entry == PrincipalPattern::Everyone;
+        if how().any(|how| how == PrincipalMatch::Account) || self.entries.iter().any(covers) {
+            return true;
+        }
+        let is_named = how().any(|how| how == PrincipalMatch::Direct);
+        match principal.kind {
+            PrincipalKind::AssumedRole | PrincipalKind::FederatedUser | PrincipalKind::Role => {
+                is_named && how().any(|how| how == PrincipalMatch::Session)
+            }
+            PrincipalKind::Anonymous
+            | PrincipalKind::Root
+            | PrincipalKind::Service
+            | PrincipalKind::User
+            | PrincipalKind::WebIdentity => is_named,
         }
     }
 

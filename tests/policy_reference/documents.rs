@@ -213,6 +213,8 @@ fn read_principals(
         (PolicyType::Resource | PolicyType::Key, None, Some(value)) => {
             Principals::read(value, true).map(Some)
         }
+        // It means nobody.
+        (_, None, None) => Ok(Some(Principals { negated: false, entries: Vec::new() })),
         _ => Err("one of `Principal` and `NotPrincipal`".to_owned()),
     }
 }

@@ -107,7 +107,8 @@ impl Principals {
     }
 
     /// Whether the element means a caller, and how. `NotPrincipal` means all that are not listed
-    /// in any way; with Deny it means a caller with a boundary whatever is listed.
+    /// in any way; with Deny it means a caller with a boundary whatever is listed, and a session
+    /// unless the session and what is behind it are listed, or the account.
     pub(crate) fn means(&self, caller: &Caller, denies: bool, has_boundary: bool) -> Option<Match> {
         let mut listed: Option<Match> = None;
         for (name, entry) in &self.entries {
@@ -119,7 +120,19 @@ impl Principals {
         if !self.negated {
             return listed;
         }
-        (listed.is_none() || (denies && has_boundary)).then_some(Match::Direct)
+        let is_session =
+            matches!(caller.kind, Kind::AssumedRole | Kind::FederatedUser | Kind::Role);
+        let all: Vec<Match> = self
+            .entries
+            .iter()
+            .filter_map(|(name, entry)| entry_means(name, entry, caller))
+            .collect();
+        let is_everybody = self.entries.iter().any(|(_, entry)| entry == "*");
+        let is_chain_listed = all.contains(&Match::Account)
+            || is_everybody
+            || (all.contains(&Match::Direct) && (!is_session || all.contains(&Match::Session)));
+        let is_hit = if denies { has_boundary || !is_chain_listed } else { listed.is_none() };
+        is_hit.then_some(Match::Direct)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `Principal` and `NotPrincipal` (facts: IAM's principal element).
 
 use crate::iam::{AccountId, Arn};
+use crate::policy::document::Origin;
 use crate::policy::document::checker::{At, Checker, text_of};
 use crate::policy::document::rules::Presence;
 use crate::policy::document::{
@@ -28,7 +29,10 @@ impl Checker {
             return self.plain_principal(node, members);
         }
         let Some((member, negated)) = self.either(members, names) else {
-            self.require(node, members, names);
+            // A scenario's statement without principals means nobody.
+            if self.origin == Origin::Stored {
+                self.require(node, members, names);
+            }
             return None;
         };
         Some(self.element_of(member, negated))
@@ -45,10 +49,12 @@ impl Checker {
             );
         }
         let Some(member) = find(members, "Principal") else {
-            self.error(
-                At::start_of(node),
-                format!("the statement has no `Principal`, which {noun} needs"),
-            );
+            if self.origin == Origin::Stored || self.policy_type == PolicyType::Rcp {
+                self.error(
+                    At::start_of(node),
+                    format!("the statement has no `Principal`, which {noun} needs"),
+                );
+            }
             return None;
         };
         if self.policy_type == PolicyType::Rcp && member.node.as_text() != Some("*") {
