@@ -21,6 +21,8 @@ use crate::policy::statement::{CompiledStatement, PrincipalPattern};
 pub(crate) struct StatementIndex {
     // Ranges of `places` by key.
     filed: HashMap<u64, (u32, u32), FixedState>,
+    // What is among the keys: the rest is not looked up.
+    kinds: Kinds,
     // Places of statements, each range in rising order.
     places: Box<[u32]>,
     // Statements that are tried always: the first places.
@@ -28,6 +30,10 @@ pub(crate) struct StatementIndex {
     // The lengths at which resource prefixes are filed, longest first.
     prefix_lens: Box<[u16]>,
 }
+
+/// What is among some keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kinds(u16);
 
 /// What is filed under a key.
 #[derive(Clone, Copy)]
@@ -89,7 +95,9 @@ impl StatementIndex {
                 }
             }
         }
-        Some(Self::packed(always, filed, prefix_lens))
+        let principals = statements.iter().filter_map(|statement| statement.principals.as_ref());
+        let kinds = Kinds::of_principals(principals.flat_map(|list| &list.entries));
+        Some(Self { kinds, ..Self::packed(always, filed, prefix_lens) })
     }
 
     fn packed(
@@ -107,6 +115,7 @@ impl StatementIndex {
         }
         Self {
             filed: ranges,
+            kinds: Kinds::default(),
             places: places.into(),
             always: always_len,
             prefix_lens: prefix_lens.into(),
@@ -128,7 +137,7 @@ impl StatementIndex {
         };
         look_up(key(Kind::Action, &[question.action.lower()]));
         look_up(key(Kind::Service, &[question.action.service()]));
-        principal_look_ups(&question.principal, &mut look_up);
+        principal_look_ups(&question.principal, self.kinds, &mut look_up);
         if let Resource::Named(arn) = question.resource {
             resource_key(Kind::Resource, arn.as_str()).into_iter().for_each(&mut look_up);
             for len in &self.prefix_lens {
@@ -181,22 +190,32 @@ impl<'i> Lists<'i> {
     }
 }
 
-/// Tells the keys that a question's principal is looked up under.
-pub(crate) fn principal_look_ups(principal: &Principal<'_>, look_up: &mut impl FnMut(u64)) {
-    if let Some(account) = principal.account {
+/// Tells the keys of these kinds that a question's principal is looked up under.
+pub(crate) fn principal_look_ups(
+    principal: &Principal<'_>,
+    kinds: Kinds,
+    look_up: &mut impl FnMut(u64),
+) {
+    if let Some(account) = principal.account.filter(|_| kinds.has(Kind::Account)) {
         look_up(key(Kind::Account, &[account]));
     }
-    if let Some(role) = principal.role {
+    if let Some(role) = principal.role.filter(|_| kinds.has(Kind::Role)) {
         look_up(key(Kind::Role, &[role.partition, role.account, role.name]));
     }
     match principal.kind {
         PrincipalKind::Anonymous | PrincipalKind::Role | PrincipalKind::Root => {}
         PrincipalKind::User | PrincipalKind::FederatedUser => {
-            look_up(user_key(principal.text));
-            look_up(key(Kind::Named, &[principal.text]));
+            if kinds.has(Kind::User) {
+                look_up(user_key(principal.text));
+            }
+            if kinds.has(Kind::Named) {
+                look_up(key(Kind::Named, &[principal.text]));
+            }
         }
         PrincipalKind::AssumedRole | PrincipalKind::Service | PrincipalKind::WebIdentity => {
-            look_up(key(Kind::Named, &[principal.text]));
+            if kinds.has(Kind::Named) {
+                look_up(key(Kind::Named, &[principal.text]));
+            }
         }
     }
 }
@@ -212,6 +231,19 @@ fn principal_keys(statement: &CompiledStatement) -> Option<Vec<u64>> {
         return None;
     }
     Some(entries.iter().filter_map(entry_key).collect())
+}
+
+/// What a listed principal is filed under.
+fn entry_kind(entry: &PrincipalPattern) -> Option<Kind> {
+    match entry {
+        PrincipalPattern::Everyone | PrincipalPattern::Foreign(_) => None,
+        PrincipalPattern::Account(_) => Some(Kind::Account),
+        PrincipalPattern::User(_) => Some(Kind::User),
+        PrincipalPattern::Role { .. } => Some(Kind::Role),
+        PrincipalPattern::Session(_)
+        | PrincipalPattern::Service(_)
+        | PrincipalPattern::Federated(_) => Some(Kind::Named),
+    }
 }
 
 /// The key that a listed principal is filed under; `None` if it means everybody or nobody.
@@ -319,6 +351,23 @@ fn hasher(kind: Kind) -> impl Hasher {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write_u8(kind.code());
     hasher
+}
+
+impl Kinds {
+    /// What listed principals are filed under.
+    pub(crate) fn of_principals<'e>(
+        entries: impl IntoIterator<Item = &'e PrincipalPattern>,
+    ) -> Self {
+        entries.into_iter().filter_map(entry_kind).fold(Self::default(), Self::with)
+    }
+
+    fn with(self, kind: Kind) -> Self {
+        Self(self.0 | 1 << kind.code())
+    }
+
+    fn has(self, kind: Kind) -> bool {
+        self.0 & 1 << kind.code() != 0
+    }
 }
 
 impl Kind {

@@ -8,7 +8,7 @@ use crate::iam::Action;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::context::Context;
 use crate::policy::document::{Negated, PolicyType};
-use crate::policy::index::{StatementIndex, entry_key, principal_look_ups};
+use crate::policy::index::{Kinds, StatementIndex, entry_key, principal_look_ups};
 use crate::policy::pattern::{ActionPattern, ArnPattern};
 use crate::policy::principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
 use crate::policy::question::Resource;
@@ -85,6 +85,7 @@ pub(crate) struct Principals {
     pub(crate) entries: Box<[PrincipalPattern]>,
     // Rising; of a long list only.
     keys: Box<[u64]>,
+    kinds: Kinds,
 }
 
 /// One listed principal.
@@ -129,7 +130,8 @@ impl Principals {
     /// `Principal` or `NotPrincipal` with its entries in any order.
     pub(crate) fn new(negated: Negated, entries: Vec<PrincipalPattern>) -> Self {
         if entries.len() <= SEARCHED_FROM {
-            return Self { negated, entries: entries.into(), keys: Box::default() };
+            let (keys, kinds) = (Box::default(), Kinds::default());
+            return Self { negated, entries: entries.into(), keys, kinds };
         }
         // What has no key comes last.
         let order =
@@ -137,7 +139,8 @@ impl Principals {
         let mut entries = entries;
         entries.sort_by_cached_key(order);
         let keys = entries.iter().map_while(entry_key).collect();
-        Self { negated, entries: entries.into(), keys }
+        let kinds = Kinds::of_principals(&entries);
+        Self { negated, entries: entries.into(), keys, kinds }
     }
 
     /// Whether this means a principal, and how. `NotPrincipal` means everybody not listed; with
@@ -188,7 +191,7 @@ impl Principals {
         if keyed.is_empty() {
             return strongest;
         }
-        principal_look_ups(principal, &mut |wanted| {
+        principal_look_ups(principal, self.kinds, &mut |wanted| {
             let start = self.keys.partition_point(|key| *key < wanted);
             let same = self.keys.iter().zip(keyed).skip(start);
             for (_, entry) in same.take_while(|(key, _)| **key == wanted) {

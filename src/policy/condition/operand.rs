@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
+use compact_str::CompactString;
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use crate::clock::UnixSeconds;
 use crate::iam::Arn;
@@ -21,9 +23,11 @@ pub(super) enum Operand {
     Bool(Box<[Glob]>),
     Date(Order, Box<[(Moment, Box<str>)]>),
     /// Texts without variables, sorted.
-    Equal(Box<[Box<str>]>),
+    Equal(SmallVec<[CompactString; 1]>),
     EqualInLowerCase(Box<[Glob]>),
-    Ip(Box<[IpNet]>),
+    /// A single `true` or `false`, as nearly always.
+    Flag(bool),
+    Ip(SmallVec<[IpNet; 1]>),
     Like(Syntax, Box<[Glob]>),
     Null(Box<[Presence]>),
     Number(Order, Box<[Box<str>]>),
@@ -76,7 +80,7 @@ impl Operand {
             },
             Self::Equal(texts) => {
                 let value = value.text();
-                let found = texts.binary_search_by(|text| (**text).cmp(value.as_str()));
+                let found = texts.binary_search_by(|text| text.as_str().cmp(value.as_str()));
                 Compared::from(found.is_ok())
             }
             Self::EqualInLowerCase(globs) => {
@@ -84,6 +88,10 @@ impl Operand {
                 let is_same = |glob: &Glob| glob.equals_in_lower_case(value.as_str(), context);
                 Compared::from(globs.iter().any(is_same))
             }
+            Self::Flag(wanted) => match flag(value) {
+                Some(flag) => Compared::from(flag == *wanted),
+                None => Compared::Unreadable,
+            },
             Self::Ip(networks) => match address(value) {
                 Some(address) => {
                     Compared::from(networks.iter().any(|network| network.contains(&address)))
@@ -105,7 +113,9 @@ impl Operand {
         let texts = |texts: &[Box<str>]| texts.iter().map(ToString::to_string).collect();
         match self {
             Self::Arn(arns) => arns.iter().map(ArnValue::render).collect(),
-            Self::Binary(values) | Self::Equal(values) | Self::Number(_, values) => texts(values),
+            Self::Binary(values) | Self::Number(_, values) => texts(values),
+            Self::Equal(values) => values.iter().map(ToString::to_string).collect(),
+            Self::Flag(wanted) => vec![wanted.to_string()],
             Self::Bool(globs) | Self::EqualInLowerCase(globs) => {
                 globs.iter().map(|glob| glob.render(plain)).collect()
             }
@@ -223,6 +233,20 @@ fn address(value: Value<'_>) -> Option<IpAddr> {
         Value::Text(text) => text.parse::<IpAddr>().ok().map(|address| address.to_canonical()),
         Value::Bool(_) | Value::Number(_) | Value::Time(_) => None,
     }
+}
+
+/// A request's `true` or `false`.
+fn flag(value: Value<'_>) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(flag),
+        Value::Text(text) => bool_of(text),
+        Value::Address(_) | Value::Number(_) | Value::Time(_) => None,
+    }
+}
+
+/// The meaning of `true` or `false` in any letter case.
+pub(super) fn bool_of(text: &str) -> Option<bool> {
+    is_bool(text).then(|| text.eq_ignore_ascii_case("true"))
 }
 
 /// `true` or `false` in any letter case.

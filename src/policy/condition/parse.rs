@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use data_encoding::BASE64;
 use ipnet::{IpNet, Ipv4Net};
 
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
 use crate::policy::condition::date::Moment;
 use crate::policy::condition::number::{Decimal, is_digits};
-use crate::policy::condition::operand::{ArnValue, Operand, Presence, is_bool};
+use crate::policy::condition::operand::{ArnValue, Operand, Presence, bool_of, is_bool};
 use crate::policy::condition::operator::{Kind, Texts};
 use crate::policy::document::{Text, Version};
 use crate::policy::finding::{PolicyFinding, shown};
@@ -26,9 +29,18 @@ impl Operand {
         Some(match kind {
             Kind::Arn => Self::Arn(parse_arns(values, variables, findings)?),
             Kind::Binary => Self::Binary(each(values, findings, parse_binary)?),
-            Kind::Bool => Self::Bool(each(values, findings, |value| parse_bool(value, texts))?),
+            Kind::Bool => {
+                let globs = each(values, findings, |value| parse_bool(value, texts))?;
+                match &*globs {
+                    [glob] => match glob.as_literal().and_then(bool_of) {
+                        Some(wanted) => Self::Flag(wanted),
+                        None => Self::Bool(globs),
+                    },
+                    _ => Self::Bool(globs),
+                }
+            }
             Kind::Date(order) => Self::Date(order, each(values, findings, parse_date)?),
-            Kind::Ip => Self::Ip(each(values, findings, parse_network)?),
+            Kind::Ip => Self::Ip(each(values, findings, parse_network)?.into_vec().into()),
             Kind::Null => Self::Null(each(values, findings, parse_null)?),
             Kind::Number(order) => Self::Number(order, each(values, findings, parse_number)?),
             Kind::String(Texts::Like) => {
@@ -40,11 +52,11 @@ impl Operand {
             }
             Kind::String(Texts::Equal) => {
                 let globs = each(values, findings, |value| parse_glob(value, texts))?;
-                let literals = globs.iter().map(|glob| glob.as_literal().map(Box::from));
-                match literals.collect::<Option<Vec<Box<str>>>>() {
+                let literals = globs.iter().map(|glob| glob.as_literal().map(CompactString::from));
+                match literals.collect::<Option<SmallVec<[CompactString; 1]>>>() {
                     Some(mut literals) => {
                         literals.sort_unstable();
-                        Self::Equal(literals.into())
+                        Self::Equal(literals)
                     }
                     None => Self::Like(texts, globs),
                 }

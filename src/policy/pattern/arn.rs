@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallstr::SmallString;
+
 use crate::iam::Arn;
 use crate::policy::context::{Context, NoContext};
 use crate::policy::pattern::PatternError;
@@ -15,12 +17,15 @@ pub(crate) enum ArnPattern {
     /// `*`.
     Any,
     /// Without wildcards and variables; partition, service and region in lower case.
-    Exact(Box<str>),
+    Exact(ArnText),
     /// The same up to one `*` at the end, which is left out here.
-    Prefix(Box<str>),
+    Prefix(ArnText),
     /// Six parts, each matched alone: `arn`, partition, service, region, account; resource.
     Like { head: Box<[Glob; 5]>, resource: Glob },
 }
+
+/// The text of a pattern, beside it if it is as short as most are: one cache miss less.
+pub(crate) type ArnText = SmallString<[u8; 56]>;
 
 impl ArnPattern {
     /// Parses a pattern of a document of a version with or without variables, which are in the

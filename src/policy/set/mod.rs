@@ -96,7 +96,8 @@ impl PolicySet {
         let caller = known.and_then(|account| account.principal(&asked.principal));
         let (resource, role, policy) = self.owned(asked);
         // A session's name does not tell its role's path; the role's entry does.
-        let is_limited = !caller.is_some_and(|entry| entry.is_service_linked());
+        let is_role = asked.principal.role.is_some();
+        let is_limited = !(is_role && caller.is_some_and(|entry| entry.is_service_linked()));
         let gate = |action| self.key_gate(resource?, action, is_limited);
         let key = asked.key_action.and_then(gate);
         let policies = Policies {
