@@ -95,15 +95,12 @@ impl Tree {
         let folder = self.root.join(ACCOUNTS).join(id.as_str());
         let rescan = match (folder.is_dir(), self.accounts.get_mut(&id)) {
             (true, Some(account)) => account.rescan(),
-            (true, None) => {
+            (true, None) if self.listing.is_empty() => {
                 self.accounts.insert(id, Account::read(id, folder));
                 Rescan::Changed
             }
-            (false, Some(_)) => {
-                self.accounts.remove(&id);
-                Rescan::Changed
-            }
-            (false, None) => Rescan::Unchanged,
+            // Gone, or nothing that can be looked at, or no longer: the listing tells which.
+            (_, Some(_) | None) => return self.rescan(),
         };
         self.noted(rescan)
     }
