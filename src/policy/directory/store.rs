@@ -94,7 +94,7 @@ impl PolicyStore {
 
     /// Follows the directory, for ever.
     pub async fn follow(&self) {
-        let mut watcher = TreeWatcher::new(&self.root);
+        let mut watcher = TreeWatcher::new(&self.root).await;
         // A change between the load and the first look is found here.
         let mut scopes = vec![Scope::All];
         loop {
@@ -103,7 +103,7 @@ impl PolicyStore {
             let is_unchanged = matches!(reloaded, Ok(Reloaded::Unchanged));
             if scopes.contains(&Scope::All) && !is_unchanged {
                 // Folders and links may lead elsewhere by now.
-                watcher.watch_again();
+                watcher.watch_again().await;
             }
             scopes = loop {
                 let poll_interval = self.poll_interval().await;
