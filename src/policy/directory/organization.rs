@@ -444,7 +444,8 @@ fn named(node: &Node, key: &str) -> Use {
     }
 }
 
-const MAIN: &str = "organization.yaml";
+/// The organization's own file.
+pub(super) const MAIN: &str = "organization.yaml";
 
 const FOLDER: &str = "organization";
 
