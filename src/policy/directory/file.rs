@@ -2,7 +2,6 @@
 //!
 //! Flows in: text and nodes. Flows out: texts, lists, compiled policies; or findings.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -201,7 +200,7 @@ impl<'t> File<'t> {
         all: impl IntoIterator<Item = (&'n str, &'n str, &'n Node)>,
     ) -> Box<[Tag]> {
         let mut tags: Vec<Tag> = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = std::collections::BTreeSet::new();
         for (key, value, node) in all {
             let lower = key.to_lowercase();
             if !seen.insert(lower.clone()) {
