@@ -149,12 +149,12 @@ fn policy_set() -> PolicySet {
     let orders = format!("arn:aws:orders::{OWNER}:order/*");
     let caller = PrincipalEntry {
         arn: format!("arn:aws:iam::{CALLER}:user/IBMid-550009FB7N").into(),
-        policies: [policy(
+        policies: vec![policy(
             PolicyType::Identity,
             &statement("orders:GetOrder", &orders, conditions),
         )]
         .into(),
-        boundary: Some([boundary].into()),
+        boundary: Some([boundary]),
         ..PrincipalEntry::default()
     };
     let admitting = format!(r#", "Principal": {{ "AWS": "{CALLER}" }}"#);

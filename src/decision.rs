@@ -72,7 +72,8 @@ pub fn principal(identity: &Identity) -> Option<Principal<'_>> {
     // An identity provider vouches for its callers; it is none itself.
     let principal = Principal::of_arn(arn)?;
     let is_own = identity.account.is_some_and(|own| own.as_str() == arn.account());
-    is_own.then_some(principal)
+    // Only the policies know which roles are a service's own; a token's text does not make one.
+    is_own.then_some(Principal { service_linked: false, ..principal })
 }
 
 impl Evaluation<'_> {

@@ -105,7 +105,7 @@ fn granting() -> PolicySet {
         arn: "arn:aws:iam::partner:user/IBMid-1".into(),
         id: "AIDA1".into(),
         tags: Box::new([Tag { key: "team".into(), value: "red".into() }]),
-        policies: Box::new([policy(PolicyType::Identity, CALLERS_SIDE)]),
+        policies: vec![policy(PolicyType::Identity, CALLERS_SIDE)].into(),
         ..PrincipalEntry::default()
     };
     let orders = ResourceEntry {

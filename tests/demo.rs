@@ -21,13 +21,24 @@ fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).unwrap().next().is_none()
 }
 
+/// A text's words, separated by single spaces; the bars of quoted lines are none.
+fn words(text: &str) -> String {
+    text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
+}
+
+/// A text's lines, their words separated by single spaces.
+fn lines(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.map(|line| line + "\n").collect()
+}
+
 /// The line that begins so, its words separated by single spaces.
 #[track_caller]
 fn line(text: &str, beginning: &str) -> String {
-    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-    let found = lines.find(|line| line.starts_with(beginning));
+    let lines = lines(text);
+    let found = lines.lines().find(|line| line.starts_with(beginning));
     assert!(found.is_some(), "no `{beginning}` in {text}");
-    found.unwrap()
+    found.unwrap().to_owned()
 }
 
 #[test]
@@ -54,7 +65,7 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
         assert_eq!(line(&text, beginning), expected);
     }
     assert!(line(&text, "acme-dev, its candidate").contains("2 requests would be denied"));
-    assert!(text.contains("; 0 lost\n"), "{text}");
+    assert_eq!(text.matches("; 0 lost\n").count(), 2, "{text}");
     assert!(text.contains("the service is told x-crossgate-account: 222222222222\n"), "{text}");
     assert!(text.contains("403 external_account_denied\n"), "{text}");
     let enforced = |flag: &str, decision: &str| {
@@ -66,8 +77,29 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
     };
     assert_eq!(enforced("false", "Deny"), 3);
     assert!(100 < enforced("false", "Permit"));
-    assert_eq!(enforced("true", "Deny"), 2);
+    // Two of the perimeter, the rest of the encrypted order.
+    assert!(2 + 3 <= enforced("true", "Deny"));
     assert!(line(&text, "Everything").starts_with("Everything came out as expected."));
+}
+
+#[test]
+fn the_encrypted_order_is_refused_explained_mended_and_allowed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let text = String::from_utf8(once(temporary.path()).stdout).unwrap();
+    let (_, act) = text.split_once("\n4  Order 8 ").unwrap();
+    let (act, records) = act.split_once("\n5  ").unwrap();
+    let of_pat = act.lines().filter_map(|line| line.trim().strip_prefix("pat of Parcel "));
+    let statuses: Vec<_> =
+        of_pat.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect();
+    assert_eq!(statuses, ["403", "403", "200"], "{act}");
+    assert!(act.contains(" 403 policy_denied; "), "{act}");
+    assert!(words(act).contains(LACK), "{act}");
+    for recorded in [
+        "of Parcel at acme-pay candidate: limited, by policies\n",
+        "of Parcel at acme-pay limited, missing: key policy\n",
+    ] {
+        assert!(lines(records).contains(recorded), "{records}");
+    }
 }
 
 #[test]
@@ -76,7 +108,7 @@ fn the_story_is_one_plain_screen_without_tokens() {
     let text = String::from_utf8(once(temporary.path()).stdout).unwrap();
     let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(widest <= 100, "{widest} columns: {text}");
-    assert!(text.lines().count() <= 50, "{} lines", text.lines().count());
+    assert!(text.lines().count() <= 70, "{} lines", text.lines().count());
     assert!(!text.contains("eyJ"), "a token: {text}");
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
 }
@@ -155,6 +187,7 @@ fn printed_commands_work_as_they_are_until_it_is_interrupted() {
     let temporary = tempfile::tempdir().unwrap();
     let mut running = Running::start(&mut demo(temporary.path()));
     let text = running.invitation();
+    let (text, _) = text.split_once("\n4  Share an encrypted order").unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let asked: Vec<_> = lines
         .windows(2)
@@ -166,7 +199,7 @@ fn printed_commands_work_as_they_are_until_it_is_interrupted() {
     assert_eq!(asked.len(), 6, "{text}");
     for (what, command) in asked {
         let (_, expected) = what.rsplit_once(": ").unwrap();
-        let answer = shell(&format!("{command} --silent --max-time 10"));
+        let answer = ask(command);
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{what}: {answer}");
         assert_eq!(answer.contains("\"x-crossgate-account\""), expected == "200", "{answer}");
     }
@@ -178,15 +211,57 @@ fn printed_commands_work_as_they_are_until_it_is_interrupted() {
     std::fs::write(file, settings.replace("report-only", "limited")).unwrap();
     let stranger =
         lines.iter().find(|line| line.starts_with("curl -i ") && line.contains("/222222222222/"));
-    let refused = (0..POLLS_MAX).any(|_| {
-        std::thread::sleep(POLL_INTERVAL);
-        shell(&format!("{} --silent", stranger.unwrap())).starts_with("HTTP/1.1 403")
-    });
-    assert!(refused, "an edit of {file} is not in force");
+    assert!(is_answered(stranger.unwrap(), "403"), "an edit of {file} is not in force");
 
     assert_eq!(running.interrupt(), Some(0));
     assert!(is_empty(temporary.path()), "files are left");
 }
+
+#[test]
+fn printed_commands_explain_and_mend_the_encrypted_order() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut running = Running::start(&mut demo(temporary.path()));
+    let text = running.invitation();
+    let (_, text) = text.split_once("\n4  Share an encrypted order").unwrap();
+    let is_command = |line: &&str| !line.starts_with('#') && !line.is_empty();
+    let commands: Vec<&str> = text.lines().skip(1).filter(is_command).collect();
+    let [refused, explain, access, check, mend, allowed, _] = commands[..] else {
+        panic!("{text}");
+    };
+
+    let answer = ask(refused);
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(answer.contains("\"code\":\"policy_denied\""), "{answer}");
+    assert!(words(&shell(explain)).contains(LACK));
+    assert!(!shell(access).contains("IBMid-PAT"));
+    let doubts = "this is encrypted with does not let it in";
+    assert!(shell(check).contains(doubts));
+
+    shell(mend);
+    assert!(is_answered(allowed, "200"), "`{mend}` is not in force");
+    assert!(shell(explain).ends_with("result     forwarded\n"));
+    assert!(shell(access).contains("IBMid-PAT"));
+    assert!(!shell(check).contains(doubts));
+    assert_eq!(running.interrupt(), Some(0));
+    assert!(is_empty(temporary.path()), "files are left");
+}
+
+/// The answer to a printed `curl` line.
+fn ask(command: &str) -> String {
+    shell(&format!("{command} --silent --max-time 10"))
+}
+
+/// Whether a printed `curl` line is answered so, soon.
+fn is_answered(command: &str, status: &str) -> bool {
+    (0..POLLS_MAX).any(|_| {
+        std::thread::sleep(POLL_INTERVAL);
+        ask(command).starts_with(&format!("HTTP/1.1 {status} "))
+    })
+}
+
+/// The side that lacks a grant, in words.
+const LACK: &str = "lacking: the key policy of arn:aws:kms:eu-central-1:333333333333:key/orders \
+    does not let account 444444444444 use the key for kms:Decrypt";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Ten seconds, for a machine with much else to do.

@@ -18,7 +18,7 @@ fn the_first_policy_works_as_it_is_written() {
         .filter_map(|rest| rest.split_once("\n```"))
         .map(|(block, _)| block)
         .collect();
-    assert!(6 < blocks.len(), "README.md has lost its steps");
+    assert!(8 < blocks.len(), "README.md has lost its steps");
     let mut steps = blocks.join("\n");
     let free: Vec<TcpListener> =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -48,12 +48,18 @@ fn the_first_policy_works_as_it_is_written() {
         assert_eq!(said.matches(wanted).count(), times, "`{wanted}` in:\n{said}");
     };
     check("ok: crossgate.yaml\n", 1);
-    // Three callers while it is observed, one of two when it is limited.
-    check("{\"order\":7}\n 200\n", 4);
+    // Three callers while it is observed, one of two when it is limited, one of two by a policy of
+    // one side, and the other one by policies of both.
+    check("{\"order\":7}\n 200\n", 6);
     check("NOT READY", 1);
     check("\n  account stranger  ", 1);
     check("Deny      false     IBMid-eve", 1);
     check("\"external_account_denied\"", 1);
+    check("\"policy_denied\"", 1);
+    check("lacking: account partner must allow orders:GetOrder", 1);
+    check("result     403 policy_denied\n", 1);
+    check("arn:aws:iam::partner:user/IBMid-bob, from account partner\n", 1);
+    check("\n2 ways\n", 1);
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn the_commands_it_lists_exist_and_the_missing_ones_do_not() {
         assert_eq!(help(&words), Some(0), "crossgate {line}");
         count += 1;
     }
-    assert!(6 < count, "README.md has lost its commands");
+    assert!(10 < count, "README.md has lost its commands");
     let missing = between(&readme, "none is there: ", ".\n");
     for command in missing.split(", ") {
         let words: Vec<&str> = command.trim_matches('`').split(' ').collect();

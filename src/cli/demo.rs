@@ -7,6 +7,7 @@ mod cast;
 mod client;
 mod issuer;
 mod play;
+mod policies;
 mod screen;
 mod server;
 mod stage;
@@ -24,9 +25,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::demo::cast::{Caller, DEV, OWNERS, PAY, SHOP};
 use crate::cli::demo::client::AskError;
-use crate::cli::demo::screen::{Command, Place, Screen};
+use crate::cli::demo::policies::{OPEN, SHARED};
+use crate::cli::demo::screen::{Command, Commands, Place, Screen};
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::Story;
+use crate::cli::explain::ExplainError;
 use crate::config::ConfigError;
 use crate::event::log::{EventLogError, ReadError};
 use crate::event::query::QueryError;
@@ -54,6 +57,9 @@ enum DemoError {
     /// The event log did not end well.
     #[error(transparent)]
     Events(#[from] EventLogError),
+    /// A request can't be explained.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// A signal came before the story was told.
     #[error("interrupted")]
     Interrupted,
@@ -135,7 +141,9 @@ async fn live_acts(
     print(&screen.preview(&candidate, &readiness))?;
     let switch = play::switch(stage).await?;
     print(&screen.switch(&switch))?;
-    Ok(|events| Story { answers, first_events, candidate, readiness, switch, events })
+    let sharing = play::share(stage).await?;
+    print(&screen.sharing(&sharing))?;
+    Ok(|events| Story { answers, first_events, candidate, readiness, switch, sharing, events })
 }
 
 /// Prints what to try, and serves until a signal.
@@ -145,7 +153,7 @@ async fn invite() -> Result<ExitCode, DemoError> {
     print(&screen.opening())?;
     let stage = Stage::set().await?;
     let program = std::env::args().next().unwrap_or_else(|| "crossgate".to_owned());
-    let place = Place { files: stage.directory(), admin: stage.admin, program: &program };
+    let place = Place { files: stage.files(), admin: stage.admin, program: &program };
     let printed =
         commands(&stage).and_then(|commands| Ok(print(&screen.invitation(&place, &commands))?));
     if printed.is_ok() {
@@ -177,17 +185,20 @@ impl Signals {
     }
 }
 
-/// The stranger at each account, then the others at the limited one.
-fn commands(stage: &Stage) -> Result<Vec<Command>, DemoError> {
+/// The stranger at each account, then the others at the limited one; then the partner at the
+/// order that is encrypted.
+fn commands(stage: &Stage) -> Result<Commands, DemoError> {
+    let command = |caller: Caller, owner, order| {
+        let token = stage.token(caller, owner)?;
+        let url = format!("http://{}{}", stage.proxy, cast::order_path(owner, order));
+        Ok(Command { caller, owner, order, token, url })
+    };
     let stranger = OWNERS.map(|owner| (Caller::Stranger, owner));
     let others = [Caller::Partner, Caller::Own, Caller::Profile].map(|caller| (caller, PAY));
     let asked = stranger.into_iter().chain(others);
-    let commands = asked.map(|(caller, owner)| {
-        let token = stage.token(caller, owner)?;
-        let url = format!("http://{}{}", stage.proxy, cast::order_path(owner));
-        Ok(Command { caller, owner, token, url })
-    });
-    commands.collect()
+    let open = asked.map(|(caller, owner)| command(caller, owner, OPEN));
+    let open = open.collect::<Result<_, DemoError>>()?;
+    Ok(Commands { open, shared: command(Caller::Partner, PAY, SHARED)? })
 }
 
 fn colour() -> Colour {

@@ -27,11 +27,10 @@ impl<'a> Arn<'a> {
         if !text.starts_with("arn:") {
             return None;
         }
-        let mut colons = [0; 5];
-        let mut places = memchr::memchr_iter(b':', text.as_bytes());
-        for colon in &mut colons {
-            *colon = u16::try_from(places.next()?).ok()?;
-        }
+        // The five colons stand close together: looking at each byte is faster than searching.
+        let mut places = text.bytes().enumerate().filter(|(_, byte)| *byte == b':');
+        let mut next = || places.next().and_then(|(place, _)| u16::try_from(place).ok());
+        let colons = [next()?, next()?, next()?, next()?, next()?];
         Some(Self { text, colons })
     }
 
@@ -100,6 +99,10 @@ mod tests {
 
     #[test]
     fn other_texts_are_none() {
+        let late = format!("arn:aws:s3:::{}", "x".repeat(1 << 17));
+        assert!(Arn::parse(&late).is_some());
+        let far = format!("arn:{}:s3:::b", "x".repeat(1 << 17));
+        assert_eq!(Arn::parse(&far), None);
         for text in ["", "*", "arn", "arn:aws:s3::", "ARN:aws:s3:::b", " arn:aws:s3:::b"] {
             assert_eq!(Arn::parse(text), None, "{text}");
         }

@@ -1,15 +1,17 @@
 //! Documents become compiled policies.
 
+use smallvec::SmallVec;
+
 use crate::iam::Arn;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::document::{
-    Document, EntryKind, ListElement, PrincipalElement, Statement, Text, Version,
+    Document, EntryKind, ListElement, Negated, PrincipalElement, Statement, Text, Version,
 };
 use crate::policy::finding::{PolicyFinding, Severity};
 use crate::policy::index::StatementIndex;
 use crate::policy::json::Lines;
 use crate::policy::pattern::{ActionPattern, ArnPattern, PatternError};
-use crate::policy::principal::{PrincipalKind, last_part};
+use crate::policy::principal::{PrincipalKind, is_unique_id, last_part};
 use crate::policy::statement::{
     Actions, CompiledPolicy, CompiledStatement, PrincipalPattern, Principals, Resources, Source,
 };
@@ -26,9 +28,9 @@ pub fn compile(
     lines: &Lines<'_>,
 ) -> Result<CompiledPolicy, Vec<PolicyFinding>> {
     let mut findings = Vec::new();
-    let mut statements = Vec::with_capacity(document.statements.len());
+    let mut statements = SmallVec::with_capacity(document.statements.len());
     for (index, statement) in (0..).zip(&document.statements) {
-        match compile_statement(statement, index, document.version, lines) {
+        match compile_statement(statement, index, document, lines) {
             Ok(compiled) => statements.push(compiled),
             Err(found) => findings.extend(found),
         }
@@ -40,24 +42,24 @@ pub fn compile(
         name: name.into(),
         source,
         policy_type: document.policy_type,
-        index: StatementIndex::build(&statements),
-        statements: statements.into(),
+        index: StatementIndex::build(&statements).map(Box::new),
+        statements,
     })
 }
 
 fn compile_statement(
     statement: &Statement,
     index: u32,
-    version: Version,
+    document: &Document,
     lines: &Lines<'_>,
 ) -> Result<CompiledStatement, Vec<PolicyFinding>> {
     let mut findings = Vec::new();
     let actions = gathered(&statement.action, ActionPattern::parse, &mut findings);
+    let Document { version, policy_type, .. } = *document;
     let variables = version == Version::V2012;
     let resources = statement.resource.as_ref().map(|element| Resources {
         negated: element.negated,
-        patterns: gathered(element, |text| ArnPattern::parse(text, variables), &mut findings)
-            .into(),
+        patterns: gathered(element, |text| ArnPattern::parse(text, variables), &mut findings),
     });
     let mut conditions = Vec::with_capacity(statement.conditions.len());
     for condition in &statement.conditions {
@@ -76,7 +78,12 @@ fn compile_statement(
         line,
         column,
         effect: statement.effect,
-        principals: statement.principal.as_ref().map(compile_principals),
+        principals: match &statement.principal {
+            Some(element) => Some(compile_principals(element)),
+            // Where a policy has principals, a statement without any means nobody.
+            None if policy_type.has_principals() => Some(Principals::new(Negated::No, Vec::new())),
+            None => None,
+        },
         actions: Actions::new(statement.action.negated, actions),
         resources,
         conditions: conditions.into(),
@@ -88,8 +95,8 @@ fn gathered<T>(
     element: &ListElement,
     parse: impl Fn(&str) -> Result<T, PatternError>,
     findings: &mut Vec<PolicyFinding>,
-) -> Vec<T> {
-    let mut patterns = Vec::with_capacity(element.values.len());
+) -> SmallVec<[T; 1]> {
+    let mut patterns = SmallVec::with_capacity(element.values.len());
     for value in &element.values {
         match parse(&value.text) {
             Ok(pattern) => patterns.push(pattern),
@@ -147,11 +154,6 @@ fn compile_aws(text: &str) -> PrincipalPattern {
             PrincipalPattern::Foreign(text.into())
         }
     }
-}
-
-/// What remains in a saved policy of a deleted principal (facts: iam.md section 2).
-pub(crate) fn is_unique_id(text: &str) -> bool {
-    ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix)) && text.len() > 16
 }
 
 /// Line and column of a byte, from 1.

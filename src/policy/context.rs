@@ -143,6 +143,28 @@ impl ConditionKey {
 pub trait Context {
     /// The request's values for a key.
     fn values(&self, key: &ConditionKey) -> Values<'_>;
+
+    /// The values when the question is about a resource's key, of this account. Whoever knows
+    /// what is the resource's alone leaves it out.
+    fn values_for_key<'v>(&'v self, key: &ConditionKey, account: &'v str) -> Values<'v> {
+        let _ = account;
+        self.values(key)
+    }
+}
+
+/// The context of the question about a resource's key.
+#[derive(Debug)]
+pub(crate) struct KeyContext<'c, C: ?Sized> {
+    /// The request's context.
+    pub(crate) request: &'c C,
+    /// The account that owns the key.
+    pub(crate) account: &'c str,
+}
+
+impl<C: Context + ?Sized> Context for KeyContext<'_, C> {
+    fn values(&self, key: &ConditionKey) -> Values<'_> {
+        self.request.values_for_key(key, self.account)
+    }
 }
 
 /// What a policy variable stands for: the key's single value; the default where the request has

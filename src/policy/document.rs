@@ -53,6 +53,14 @@ impl PolicyType {
         Self::Endpoint,
     ];
 
+    /// Whether its statements say whom they mean.
+    pub(crate) fn has_principals(self) -> bool {
+        match self {
+            Self::Resource | Self::Trust | Self::Rcp | Self::Key | Self::Endpoint => true,
+            Self::Identity | Self::Boundary | Self::Session | Self::Scp => false,
+        }
+    }
+
     /// The spelling in commands and scenarios.
     pub fn as_str(self) -> &'static str {
         match self {

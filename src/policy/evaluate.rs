@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::iam::Action;
 use crate::policy::combine::{self, Granted, Missing, Outcome, PolicyLayer, ResourceSide, Sides};
-use crate::policy::context::Context;
+use crate::policy::context::{Context, KeyContext};
 use crate::policy::document::PolicyType;
 use crate::policy::principal::{PrincipalKind, PrincipalMatch};
 use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Question, Resource};
@@ -85,16 +85,17 @@ fn ask_key<'p, C: Context + ?Sized>(
     gate: &KeyGate<'p>,
 ) -> PolicyAnswer<'p> {
     let owner = question.owner.or(question.principal.account);
+    let context = KeyContext { request: question.context, account: gate.account };
     let key_question = Question {
         principal: question.principal,
         action: gate.action,
         resource: Resource::Named(gate.arn),
         owner: Some(gate.account),
-        context: question.context,
+        context: &context,
     };
     let key_policies = Policies {
         resource: gate.policy,
-        rcp: if owner == Some(gate.account) { policies.rcp } else { &[] },
+        rcp: if owner == Some(gate.account) { policies.rcp } else { gate.rcp },
         endpoint: None,
         key: None,
         ..*policies

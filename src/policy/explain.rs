@@ -10,7 +10,7 @@ mod step;
 mod words;
 
 use crate::policy::combine::{Missing, Outcome, PolicyLayer};
-use crate::policy::context::Context;
+use crate::policy::context::{Context, KeyContext};
 use crate::policy::evaluate::{STATEMENTS_MAX, StatementRef};
 use crate::policy::principal::PrincipalKind;
 use crate::policy::question::{Policies, Question, Resource};
@@ -122,16 +122,18 @@ fn walk_key<'p, C: Context + ?Sized>(
 ) -> Option<Gated<'p>> {
     let key = policies.key?;
     let owner = question.owner.or(question.principal.account);
+    let context = KeyContext { request: question.context, account: key.account };
     let asked = Question {
+        principal: question.principal,
         action: key.action,
         resource: Resource::Named(key.arn),
         owner: Some(key.account),
-        ..*question
+        context: &context,
     };
     let policies = Policies {
         resource: key.policy,
         endpoint: None,
-        rcp: if owner == Some(key.account) { policies.rcp } else { &[] },
+        rcp: if owner == Some(key.account) { policies.rcp } else { key.rcp },
         key: None,
         ..*policies
     };

@@ -165,6 +165,19 @@ impl<'a> Principal<'a> {
     }
 }
 
+/// Whether a text in a `Principal` is what AWS leaves there of a deleted user or role: an id that
+/// nobody has here (facts: iam.md section 2).
+pub(crate) fn is_unique_id(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    UNIQUE_ID_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        && UNIQUE_ID_BYTES_MIN <= text.len()
+        && text.bytes().all(is_plain)
+}
+
+const UNIQUE_ID_PREFIXES: [&str; 5] = ["AIDA", "AROA", "AGPA", "AIPA", "ANPA"];
+
+const UNIQUE_ID_BYTES_MIN: usize = 16;
+
 /// The part after the last `/`.
 pub(crate) fn last_part(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, last)| last)

@@ -77,6 +77,8 @@ pub struct KeyGate<'p> {
     pub action: &'p Action,
     /// The key's policy; a key without one lets nobody use it.
     pub policy: Option<&'p CompiledPolicy>,
+    /// Resource control policies of the key's account, where another account owns the resource.
+    pub rcp: &'p [Level],
 }
 
 impl<C: ?Sized> Clone for Question<'_, C> {

@@ -116,6 +116,18 @@ impl Context for RequestContext<'_> {
             | KeyName::VpcSourceIp => self.by_route(key),
         }
     }
+
+    /// The key has an owner of its own and no tags; what is told of the resource is not told of it.
+    fn values_for_key<'v>(&'v self, key: &ConditionKey, account: &'v str) -> Values<'v> {
+        let owner = || AccountId::parse(account).ok();
+        match key.name {
+            KeyName::ResourceAccount => one(Value::Text(account)),
+            KeyName::ResourceOrgId => text(self.organization_of(owner())),
+            KeyName::ResourceOrgPaths => self.paths_of(owner()),
+            KeyName::ResourceTag => Values::Absent,
+            _ => self.values(key),
+        }
+    }
 }
 
 impl RequestContext<'_> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::iam::Action;
 use crate::policy::condition::CompiledCondition;
 use crate::policy::context::Context;
@@ -40,9 +42,9 @@ pub struct CompiledPolicy {
     /// What it was checked as.
     pub policy_type: PolicyType,
     /// Its statements, in the document's order.
-    pub statements: Box<[CompiledStatement]>,
+    pub statements: SmallVec<[CompiledStatement; 1]>,
     /// Which statements can match a question, where there are too many to try all.
-    pub(crate) index: Option<StatementIndex>,
+    pub(crate) index: Option<Box<StatementIndex>>,
 }
 
 /// Where a document came from.
@@ -111,7 +113,7 @@ pub(crate) enum PrincipalPattern {
 pub(crate) struct Actions {
     pub(crate) negated: Negated,
     // INVARIANT: sorted as `Actions::new` does.
-    pub(crate) patterns: Box<[ActionPattern]>,
+    pub(crate) patterns: SmallVec<[ActionPattern; 1]>,
     // How many of the first patterns have no wildcard.
     exact: usize,
 }
@@ -120,7 +122,7 @@ pub(crate) struct Actions {
 #[derive(Debug)]
 pub(crate) struct Resources {
     pub(crate) negated: Negated,
-    pub(crate) patterns: Box<[ArnPattern]>,
+    pub(crate) patterns: SmallVec<[ArnPattern; 1]>,
 }
 
 impl Principals {
@@ -221,13 +223,14 @@ fn is_session_of_user(principal: &Principal<'_>, user: &str) -> bool {
 
 impl Actions {
     /// `Action` or `NotAction` with its patterns in any order.
-    pub(crate) fn new(negated: Negated, patterns: Vec<ActionPattern>) -> Self {
+    pub(crate) fn new(negated: Negated, patterns: SmallVec<[ActionPattern; 1]>) -> Self {
         let mut patterns = patterns;
         patterns.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         patterns.dedup();
         let is_exact = |pattern: &&ActionPattern| matches!(pattern, ActionPattern::Exact(_));
         let exact = patterns.iter().take_while(is_exact).count();
-        Self { negated, patterns: patterns.into(), exact }
+        patterns.shrink_to_fit();
+        Self { negated, patterns, exact }
     }
 
     /// Whether this means an action: a binary search among names, then the service's patterns.

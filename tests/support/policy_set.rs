@@ -43,7 +43,7 @@ fn account(text: &str, id: &str, node: &Node) -> AccountPolicies {
         Arc::new(PrincipalEntry {
             arn: string(it, "arn").into(),
             policies: identity.map(|it| policy(text, it, PolicyType::Identity)).collect(),
-            boundary: boundary.map(|it| Box::from([it])),
+            boundary: boundary.map(|it| [it]),
             trust: document(it, "trust", PolicyType::Trust),
             ..PrincipalEntry::default()
         })

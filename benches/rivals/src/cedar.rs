@@ -1,16 +1,15 @@
 //! cedar-policy: one policy a grant.
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request,
-};
+use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request};
 
-use crate::{ADDRESS, ACTION, Ask, Contestant, NETWORK, World};
+use crate::{ACTION, ADDRESS, Ask, Contestant, NETWORK, World};
 
 pub struct Cedar {
     authorizer: Authorizer,
     policies: PolicySet,
     entities: Entities,
-    requests: Vec<[Request; 2]>,
+    world: World,
+    requests: Vec<Request>,
 }
 
 impl Cedar {
@@ -29,36 +28,12 @@ impl Cedar {
                 ) + "\n"
             })
             .collect();
-        let request = |i, ask| {
-            let asked = world.asked(i, ask);
-            let context = Context::from_json_value(
-                serde_json::json!({
-                    "resource": asked,
-                    "mfa": true,
-                    "source": { "__extn": { "fn": "ip", "arg": ADDRESS } },
-                }),
-                None,
-            )
-            .unwrap();
-            let uid = |kind: &str, id: &str| -> EntityUid {
-                format!("{kind}::{id:?}").parse().unwrap()
-            };
-            Request::new(
-                uid("User", &world.principal(i)),
-                uid("Action", ACTION),
-                uid("Resource", &asked),
-                context,
-                None,
-            )
-            .unwrap()
-        };
         Self {
             authorizer: Authorizer::new(),
             policies: text.parse().unwrap(),
             entities: Entities::empty(),
-            requests: (0..world.size)
-                .map(|i| [request(i, Ask::Own), request(i, Ask::Neighbours)])
-                .collect(),
+            world,
+            requests: Vec::new(),
         }
     }
 }
@@ -68,10 +43,28 @@ impl Contestant for Cedar {
         "cedar-policy"
     }
 
-    fn decide(&mut self, i: usize, ask: Ask) -> bool {
-        let [own, neighbours] = &self.requests[i];
-        let request = if ask == Ask::Own { own } else { neighbours };
+    fn prepare(&mut self, i: usize, ask: Ask) {
+        let asked = self.world.asked(i, ask);
+        let context = serde_json::json!({
+            "resource": asked,
+            "mfa": true,
+            "source": { "__extn": { "fn": "ip", "arg": ADDRESS } },
+        });
+        let context = Context::from_json_value(context, None).unwrap();
+        let uid =
+            |kind: &str, id: &str| -> EntityUid { format!("{kind}::{id:?}").parse().unwrap() };
+        let (user, action) = (uid("User", &self.world.principal(i)), uid("Action", ACTION));
+        let request = Request::new(user, action, uid("Resource", &asked), context, None).unwrap();
+        self.requests.push(request);
+    }
+
+    fn decide(&mut self, place: usize) -> bool {
+        let request = &self.requests[place];
         let answer = self.authorizer.is_authorized(request, &self.policies, &self.entities);
         answer.decision() == Decision::Allow
+    }
+
+    fn forget(&mut self) {
+        self.requests.clear();
     }
 }

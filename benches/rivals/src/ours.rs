@@ -21,7 +21,8 @@ pub struct Ours {
     action: Action,
     owner: AccountId,
     context: Request,
-    requests: Vec<[String; 3]>,
+    world: World,
+    requests: Vec<[String; 2]>,
 }
 
 /// What the request knows of itself.
@@ -46,10 +47,10 @@ impl Ours {
             let first = number * PRINCIPALS_PER_ACCOUNT;
             let last = (first + PRINCIPALS_PER_ACCOUNT).min(world.size);
             let principals = (first..last).map(|i| principal(world, i, &boundary)).collect();
-            account(&world.account(first), AccountParts {
-                principals: Some(principals),
-                ..AccountParts::default()
-            })
+            account(
+                &world.account(first),
+                AccountParts { principals: Some(principals), ..AccountParts::default() },
+            )
         });
         let mut accounts: HashMap<_, _, _> = accounts.collect();
         let admitted: Vec<String> = (0..world.size.div_ceil(PRINCIPALS_PER_ACCOUNT))
@@ -62,16 +63,14 @@ impl Ours {
             organization: Some(Arc::new(organization)),
             ..PolicySet::default()
         };
-        let asked = |i| {
-            [world.principal(i), world.asked(i, Ask::Own), world.asked(i, Ask::Neighbours)]
-        };
         Self {
             set,
             session: [compiled(PolicyType::Session, &allow("orders:Get*", "*", ""))],
             action: Action::parse(ACTION).unwrap(),
             owner: OWNER.parse().unwrap(),
             context: Request { address: ADDRESS.parse().unwrap() },
-            requests: (0..world.size).map(asked).collect(),
+            world,
+            requests: Vec::new(),
         }
     }
 }
@@ -81,9 +80,16 @@ impl Contestant for Ours {
         "crossgate"
     }
 
-    fn decide(&mut self, i: usize, ask: Ask) -> bool {
-        let [principal, own, neighbours] = &self.requests[i];
-        let resource = if ask == Ask::Own { own } else { neighbours };
+    fn prepare(&mut self, i: usize, ask: Ask) {
+        self.requests.push([self.world.principal(i), self.world.asked(i, ask)]);
+    }
+
+    fn forget(&mut self) {
+        self.requests.clear();
+    }
+
+    fn decide(&mut self, place: usize) -> bool {
+        let [principal, resource] = &self.requests[place];
         let principal = Principal::new(PrincipalKind::User, principal, None).unwrap();
         let resource = Resource::Named(Arn::parse(resource).unwrap());
         let asked = Asked {
@@ -117,8 +123,8 @@ fn principal(world: World, i: usize, boundary: &Arc<CompiledPolicy>) -> Arc<Prin
     let grant = allow(ACTION, &format!("{}/*", world.resource(i)), &conditions);
     Arc::new(PrincipalEntry {
         arn: world.principal(i).into(),
-        policies: [compiled(PolicyType::Identity, &grant)].into(),
-        boundary: Some([Arc::clone(boundary)].into()),
+        policies: vec![compiled(PolicyType::Identity, &grant)].into(),
+        boundary: Some([Arc::clone(boundary)]),
         ..PrincipalEntry::default()
     })
 }
@@ -159,7 +165,8 @@ fn organization(accounts: impl Iterator<Item = AccountId>) -> Organization {
     );
     let scp = [level(vec![Arc::clone(&full)]), level(vec![full, no_deletes])];
     let rcp = [level(vec![Arc::clone(&full_rcp)]), level(vec![full_rcp])];
-    let membership = || Membership { scp: scp.clone().into(), rcp: rcp.clone().into(), ..Membership::default() };
+    let membership =
+        || Membership { scp: scp.clone().into(), rcp: rcp.clone().into(), ..Membership::default() };
     Organization {
         accounts: accounts.map(|account| (account, membership())).collect(),
         ..Organization::default()

@@ -8,12 +8,14 @@ use crate::{ACTION, ADDRESS, Ask, Contestant, NETWORK, World};
 
 pub struct Interpreter {
     policy: CompiledPolicy,
-    inputs: Vec<[Value; 2]>,
+    world: World,
+    inputs: Vec<Value>,
 }
 
 pub struct Machine {
     vm: RegoVM,
-    inputs: Vec<[Value; 2]>,
+    world: World,
+    inputs: Vec<Value>,
 }
 
 const ENTRY: &str = "data.authz.allow";
@@ -43,18 +45,15 @@ fn data(world: World) -> Value {
     Value::from_json_str(&data.to_string()).unwrap()
 }
 
-fn inputs(world: World) -> Vec<[Value; 2]> {
-    let input = |i, ask| {
-        let input = serde_json::json!({
-            "principal": world.principal(i),
-            "action": ACTION,
-            "resource": world.asked(i, ask),
-            "mfa": true,
-            "source": ADDRESS,
-        });
-        Value::from_json_str(&input.to_string()).unwrap()
-    };
-    (0..world.size).map(|i| [input(i, Ask::Own), input(i, Ask::Neighbours)]).collect()
+fn input(world: World, i: usize, ask: Ask) -> Value {
+    let input = serde_json::json!({
+        "principal": world.principal(i),
+        "action": ACTION,
+        "resource": world.asked(i, ask),
+        "mfa": true,
+        "source": ADDRESS,
+    });
+    Value::from_json_str(&input.to_string()).unwrap()
 }
 
 fn compiled(world: World) -> CompiledPolicy {
@@ -65,14 +64,9 @@ fn compiled(world: World) -> CompiledPolicy {
     engine.compile_with_entrypoint(&entry).unwrap()
 }
 
-fn chosen(inputs: &[[Value; 2]], i: usize, ask: Ask) -> Value {
-    let [own, neighbours] = &inputs[i];
-    if ask == Ask::Own { own.clone() } else { neighbours.clone() }
-}
-
 impl Interpreter {
     pub fn new(world: World) -> Self {
-        Self { policy: compiled(world), inputs: inputs(world) }
+        Self { policy: compiled(world), world, inputs: Vec::new() }
     }
 }
 
@@ -83,7 +77,7 @@ impl Machine {
         let mut vm = RegoVM::new_with_policy(policy);
         vm.load_program(program);
         vm.set_data(data(world)).unwrap();
-        Self { vm, inputs: inputs(world) }
+        Self { vm, world, inputs: Vec::new() }
     }
 }
 
@@ -92,9 +86,17 @@ impl Contestant for Interpreter {
         "regorus interpreter"
     }
 
-    fn decide(&mut self, i: usize, ask: Ask) -> bool {
-        let answer = self.policy.eval_with_input(chosen(&self.inputs, i, ask)).unwrap();
+    fn prepare(&mut self, i: usize, ask: Ask) {
+        self.inputs.push(input(self.world, i, ask));
+    }
+
+    fn decide(&mut self, place: usize) -> bool {
+        let answer = self.policy.eval_with_input(self.inputs[place].clone()).unwrap();
         answer == Value::from(true)
+    }
+
+    fn forget(&mut self) {
+        self.inputs.clear();
     }
 }
 
@@ -103,8 +105,16 @@ impl Contestant for Machine {
         "regorus bytecode VM"
     }
 
-    fn decide(&mut self, i: usize, ask: Ask) -> bool {
-        self.vm.set_input(chosen(&self.inputs, i, ask));
+    fn prepare(&mut self, i: usize, ask: Ask) {
+        self.inputs.push(input(self.world, i, ask));
+    }
+
+    fn decide(&mut self, place: usize) -> bool {
+        self.vm.set_input(self.inputs[place].clone());
         self.vm.execute().unwrap() == Value::from(true)
+    }
+
+    fn forget(&mut self) {
+        self.inputs.clear();
     }
 }

@@ -9,7 +9,8 @@ use crate::{ACTION, ADDRESS, Ask, Contestant, NETWORK, World};
 
 pub struct Statements {
     evaluator: PolicyEvaluator,
-    requests: Vec<[IAMRequest; 2]>,
+    world: World,
+    requests: Vec<IAMRequest>,
 }
 
 impl Statements {
@@ -30,24 +31,13 @@ impl Statements {
             let document = serde_json::json!({ "Version": "2012-10-17", "Statement": [statement] });
             IAMPolicy::from_json(&document.to_string()).unwrap()
         };
-        let request = |i, ask| {
-            let mut context = Context::new();
-            context.insert("aws:SourceIp".into(), ContextValue::String(ADDRESS.into()));
-            context.insert("aws:MultiFactorAuthPresent".into(), ContextValue::Boolean(true));
-            IAMRequest::new_with_context(
-                Principal::Aws(PrincipalId::String(world.principal(i))),
-                ACTION,
-                Arn::parse(&world.asked(i, ask)).unwrap(),
-                context,
-            )
-        };
-        let options = EvaluationOptions { max_statements: usize::MAX, ..EvaluationOptions::default() };
+        let options =
+            EvaluationOptions { max_statements: usize::MAX, ..EvaluationOptions::default() };
         Self {
             evaluator: PolicyEvaluator::with_policies((0..world.size).map(policy).collect())
                 .with_options(options),
-            requests: (0..world.size)
-                .map(|i| [request(i, Ask::Own), request(i, Ask::Neighbours)])
-                .collect(),
+            world,
+            requests: Vec::new(),
         }
     }
 }
@@ -57,9 +47,23 @@ impl Contestant for Statements {
         "iam-rs"
     }
 
-    fn decide(&mut self, i: usize, ask: Ask) -> bool {
-        let [own, neighbours] = &self.requests[i];
-        let request = if ask == Ask::Own { own } else { neighbours };
-        self.evaluator.evaluate(request).unwrap().decision == Decision::Allow
+    fn prepare(&mut self, i: usize, ask: Ask) {
+        let mut context = Context::new();
+        context.insert("aws:SourceIp".into(), ContextValue::String(ADDRESS.into()));
+        context.insert("aws:MultiFactorAuthPresent".into(), ContextValue::Boolean(true));
+        self.requests.push(IAMRequest::new_with_context(
+            Principal::Aws(PrincipalId::String(self.world.principal(i))),
+            ACTION,
+            Arn::parse(&self.world.asked(i, ask)).unwrap(),
+            context,
+        ));
+    }
+
+    fn decide(&mut self, place: usize) -> bool {
+        self.evaluator.evaluate(&self.requests[place]).unwrap().decision == Decision::Allow
+    }
+
+    fn forget(&mut self) {
+        self.requests.clear();
     }
 }

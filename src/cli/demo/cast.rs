@@ -54,6 +54,15 @@ impl Caller {
         }
     }
 
+    /// Who the person is, by the identity provider's word.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Own => "IBMid-ADA",
+            Self::Partner => "IBMid-PAT",
+            Self::Stranger | Self::Profile => "IBMid-SAM",
+        }
+    }
+
     /// The answer's status. A profile's session has the profile's account, so it comes in.
     pub(super) fn expected(self, mode: Mode) -> u16 {
         match (self, mode) {
@@ -79,10 +88,11 @@ impl Caller {
         issuer: &str,
         issued_at: UnixSeconds,
     ) -> Value {
-        let (id, email) = match self {
-            Self::Own => ("IBMid-ADA", "ada@acme.example"),
-            Self::Partner => ("IBMid-PAT", "pat@parcel.example"),
-            Self::Stranger | Self::Profile => ("IBMid-SAM", "sam@stray.example"),
+        let id = self.id();
+        let email = match self {
+            Self::Own => "ada@acme.example",
+            Self::Partner => "pat@parcel.example",
+            Self::Stranger | Self::Profile => "sam@stray.example",
         };
         let mut claims = json!({
             "iss": issuer,
@@ -122,8 +132,8 @@ pub(super) fn account_name(id: &str) -> &str {
 }
 
 /// The path of an owner's order.
-pub(super) fn order_path(owner: &Owner) -> String {
-    format!("/v1/accounts/{}/orders/7", owner.id)
+pub(super) fn order_path(owner: &Owner, order: u8) -> String {
+    format!("/v1/accounts/{}/orders/{order}", owner.id)
 }
 
 /// The admin listener's path of an owner's setting.
@@ -158,11 +168,13 @@ routes:
     methods: [GET]
     action: orders:GetOrder
     resource: "arn:aws:orders::{{account}}:order/{{order}}"
+    key_action: kms:Decrypt # asked of the key too, if the order is encrypted with one
     owner: "{{account}}"
     upstream: orders
 upstreams:
   orders: {{ endpoints: ["http://{upstream}"], connect_timeout: 1s, response_timeout: 5s }}
 settings: {{ file: settings.yaml }}
+policies: {{ directory: policies, mode: limited, unknown_callers: resource_policy_decides }}
 events: {{ directory: events }}
 drain: {{ timeout: 2s }}
 forward_token: false
@@ -218,11 +230,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::cli::demo::policies::{self, KeyPolicy};
 
     #[test]
     fn the_configuration_is_valid() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("settings.yaml"), settings()).unwrap();
+        policies::write(&place.path().join("policies"), KeyPolicy::Forgetful).unwrap();
         let text = configuration(([127, 0, 0, 1], 4001).into(), ([127, 0, 0, 1], 4002).into());
         let config = crate::config::parse(&text, &place.path().join("crossgate.yaml"), &|_| None);
         assert_eq!(config.unwrap().events.directory, place.path().join("events"));

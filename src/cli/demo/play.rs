@@ -1,5 +1,7 @@
 //! Plays the story over real connections. In: the stage. Out: what happened, act by act.
 
+mod sharing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,17 +13,20 @@ use tokio::time::{Instant, sleep};
 use crate::cli::demo::DemoError;
 use crate::cli::demo::cast::{Caller, OWNERS, Owner, order_path};
 use crate::cli::demo::client::Client;
+use crate::cli::demo::policies::OPEN;
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::{Asked, SWITCHED, Switch};
 use crate::clock::SystemClock;
 use crate::event::report::{ReadinessReport, ReadinessTally};
+
+pub(super) use sharing::share;
 
 /// Every caller asks at every account.
 pub(super) async fn answers(stage: &Stage) -> Result<(Vec<Asked>, Vec<Value>), DemoError> {
     let mut answers = Vec::new();
     for caller in Caller::ALL {
         for owner in OWNERS {
-            answers.push(stage.ask(caller, owner).await?);
+            answers.push(stage.ask(caller, owner, OPEN).await?);
         }
     }
     let events = stage.recorded(FIRST_EVENTS).await?;
@@ -40,41 +45,29 @@ pub(super) fn readiness(owner: &Owner, events: &[Value]) -> ReadinessReport {
 
 /// Switches an account while the partner goes on asking.
 pub(super) async fn switch(stage: &Stage) -> Result<Switch, DemoError> {
-    let stream = Arc::new(Stream {
-        client: stage.client.clone(),
-        url: (stage.proxy, order_path(SWITCHED)),
-        token: stage.token(Caller::Partner, SWITCHED)?,
-        sent: AtomicUsize::new(0),
-        answered: AtomicUsize::new(0),
-        ended: AtomicBool::new(false),
-    });
-    let mut callers = JoinSet::new();
-    for _ in 0..STREAM_CALLERS {
-        callers.spawn(Arc::clone(&stream).run());
-    }
+    let stream = Stream::start(stage, Caller::Partner, SWITCHED, OPEN)?;
     stream.answered_at_least(STREAM_STEP).await;
-    let answered_before = stream.answered.load(Ordering::Relaxed);
+    let answered_before = stream.asker.answered.load(Ordering::Relaxed);
     let changed = stage.limit(SWITCHED).await;
-    let sent_before = stream.sent.load(Ordering::Relaxed);
+    let sent_before = stream.asker.sent.load(Ordering::Relaxed);
     stream.answered_at_least(sent_before + STREAM_STEP).await;
     let mut after = Vec::new();
     for caller in Caller::ALL {
-        after.push(stage.ask(caller, SWITCHED).await);
+        after.push(stage.ask(caller, SWITCHED, OPEN).await);
     }
-    stream.ended.store(true, Ordering::Relaxed);
-    while callers.join_next().await.is_some() {}
-    Ok(Switch {
-        status: changed?.status,
-        sent: stream.sent.load(Ordering::Relaxed),
-        answered: stream.answered.load(Ordering::Relaxed),
-        answered_before,
-        sent_before,
-        after: after.into_iter().collect::<Result<_, _>>()?,
-    })
+    let (sent, answered) = stream.end().await;
+    let after = after.into_iter().collect::<Result<_, _>>()?;
+    Ok(Switch { status: changed?.status, sent, answered, answered_before, sent_before, after })
 }
 
 /// One caller's requests, over several connections, without a pause worth the name.
 struct Stream {
+    asker: Arc<Asker>,
+    connections: JoinSet<()>,
+}
+
+/// What the connections of a stream share.
+struct Asker {
     client: Client,
     url: (std::net::SocketAddr, String),
     token: String,
@@ -84,6 +77,45 @@ struct Stream {
 }
 
 impl Stream {
+    fn start(
+        stage: &Stage,
+        caller: Caller,
+        owner: &'static Owner,
+        order: u8,
+    ) -> Result<Self, DemoError> {
+        let asker = Arc::new(Asker {
+            client: stage.client.clone(),
+            url: (stage.proxy, order_path(owner, order)),
+            token: stage.token(caller, owner)?,
+            sent: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let mut connections = JoinSet::new();
+        for _ in 0..STREAM_CONNECTIONS {
+            connections.spawn(Arc::clone(&asker).run());
+        }
+        Ok(Self { asker, connections })
+    }
+
+    /// Waits for answers, not for ever: answers that never come are found by the count.
+    async fn answered_at_least(&self, answers: usize) {
+        let deadline = Instant::now() + STREAM_WAIT_MAX;
+        while self.asker.answered.load(Ordering::Relaxed) < answers && Instant::now() < deadline {
+            sleep(STREAM_PAUSE).await;
+        }
+    }
+
+    /// Waits for the last answers. How many were sent, and how many answered 200.
+    async fn end(mut self) -> (usize, usize) {
+        self.asker.ended.store(true, Ordering::Relaxed);
+        while self.connections.join_next().await.is_some() {}
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        (count(&self.asker.sent), count(&self.asker.answered))
+    }
+}
+
+impl Asker {
     async fn run(self: Arc<Self>) {
         let (at, path) = &self.url;
         while !self.ended.load(Ordering::Relaxed) {
@@ -95,19 +127,11 @@ impl Stream {
             sleep(STREAM_PAUSE).await;
         }
     }
-
-    /// Waits for answers, not for ever: answers that never come are found by the count.
-    async fn answered_at_least(&self, answers: usize) {
-        let deadline = Instant::now() + STREAM_WAIT_MAX;
-        while self.answered.load(Ordering::Relaxed) < answers && Instant::now() < deadline {
-            sleep(STREAM_PAUSE).await;
-        }
-    }
 }
 
 /// Two of the candidate, two of report-only, one denial.
 const FIRST_EVENTS: usize = 5;
-const STREAM_CALLERS: usize = 4;
+const STREAM_CONNECTIONS: usize = 4;
 /// Requests before the change, and after it.
 const STREAM_STEP: usize = 100;
 const STREAM_PAUSE: Duration = Duration::from_millis(1);

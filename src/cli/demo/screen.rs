@@ -2,19 +2,21 @@
 //!
 //! Flows in: what happened. Flows out: lines of at most [`COLUMNS`] columns.
 
+mod invitation;
+mod sharing;
+
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use crate::cli::demo::cast::{Caller, OWNERS, Owner, SHOP, account_name, settings_path};
-use crate::cli::demo::stage::events_directory;
+use crate::cli::demo::cast::{Caller, OWNERS, Owner, account_name};
 use crate::cli::demo::story::{Asked, Group, Note, QUERIES, Switch, groups, note};
 use crate::event::query::QueryError;
 use crate::event::report::{Colour, ReadinessReport};
 use crate::verdict::Mode;
+
+pub(super) use invitation::{Command, Commands, Place};
 
 /// Renders, in colour or without.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +152,7 @@ impl Screen {
     /// The standard queries.
     pub(super) fn queries(self, events: &[Value]) -> Result<String, QueryError> {
         let mut out = self.heading(
-            4,
+            5,
             "What was recorded, of `limited` denials alone: crossgate events query '…'",
         );
         let Self { bold, dim, .. } = self;
@@ -181,48 +183,6 @@ impl Screen {
         out
     }
 
-    /// Addresses, files and commands to try.
-    pub(super) fn invitation(self, place: &Place<'_>, commands: &[Command]) -> String {
-        let Self { bold, dim, .. } = self;
-        let Place { files, admin, program } = place;
-        let mut out = String::from("\n");
-        for owner in OWNERS {
-            let Owner { name, id, mode } = owner;
-            let (mode, what) = (mode.as_str(), means(*mode));
-            let _ = writeln!(out, "   {bold}{name:10}{bold:#}{dim}{id}{dim:#}  {mode:13} {what}");
-        }
-        out.push_str(&self.heading(1, "Ask for an order (tokens are of this demo, for an hour)"));
-        for command in commands {
-            let Command { caller, owner, token, url } = command;
-            let status = self.status(caller.expected(owner.mode));
-            let who = format!("{} {} at {}", caller.person(), caller.origin(), owner.name);
-            let _ = writeln!(out, "{bold}# {who}{bold:#}: {status}");
-            let _ = writeln!(out, "curl -i -H 'Authorization: Bearer {dim}{token}{dim:#}' {url}");
-        }
-        out.push_str(&self.heading(2, "See what was recorded, and what `limited` would break"));
-        let events = events_directory(files);
-        let (events, shop) = (events.display(), SHOP.id);
-        let _ = writeln!(out, "{program} events query --dir {events} 'responseData.decision:Deny'");
-        let _ = writeln!(out, "{program} report readiness --dir {events} --account {shop}");
-        out.push_str(
-            &self.heading(3, "Change a mode: edit, save, and ask again two seconds later"),
-        );
-        let _ = writeln!(
-            out,
-            "{bold}# with `mode: limited` sam is refused by acme-shop too:{bold:#} {}",
-            files.join("settings.yaml").display()
-        );
-        let _ = writeln!(out, "curl http://{admin}{}", settings_path(SHOP));
-        let _ = writeln!(out, "\n{dim}Ctrl-C ends it and removes its files.{dim:#}");
-        out
-    }
-
-    /// After Ctrl-C.
-    pub(super) fn farewell(self) -> String {
-        let dim = self.dim;
-        format!("\n{dim}Ended; its files are removed.{dim:#}\n")
-    }
-
     fn heading(self, number: u8, title: &str) -> String {
         let bold = self.bold;
         format!("\n{bold}{number}  {title}{bold:#}\n")
@@ -242,31 +202,6 @@ impl Screen {
     fn status(self, status: u16) -> String {
         let style = if status < 300 { self.good } else { self.bad };
         format!("{style}{status}{style:#}")
-    }
-}
-
-/// Where the demo runs.
-pub(super) struct Place<'p> {
-    pub(super) files: &'p Path,
-    pub(super) admin: SocketAddr,
-    /// How this program was called.
-    pub(super) program: &'p str,
-}
-
-/// A request to try.
-pub(super) struct Command {
-    pub(super) caller: Caller,
-    pub(super) owner: &'static Owner,
-    pub(super) token: String,
-    pub(super) url: String,
-}
-
-/// What a mode does, in a sentence.
-fn means(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Unrestricted => "everybody comes in; a candidate is asked beside it",
-        Mode::ReportOnly => "everybody comes in; what `limited` would say is recorded",
-        Mode::Limited => "its own and the allowlist (Parcel) come in, nobody else",
     }
 }
 
@@ -294,8 +229,13 @@ fn pad(style: Style, text: &str, width: usize) -> String {
 fn group(group: &Group) -> String {
     let caller = format!("{} of {}", group.caller, account_name(&group.caller_account));
     let standing = if group.by_candidate { "candidate: " } else { "" };
+    let missing = match (group.by_policies, group.missing.as_str()) {
+        (false, _) => String::new(),
+        (true, "") => ", by policies".to_owned(),
+        (true, missing) => format!(", missing: {missing}"),
+    };
     let (events, owner, mode) = (group.events, account_name(&group.owner), &group.mode);
-    format!("   {events:>6} x {caller:28} at {owner:10} {standing}{mode}")
+    format!("   {events:>6} x {caller:28} at {owner:10} {standing}{mode}{missing}")
 }
 
 /// Breaks a line between words; what comes after is indented as the line is.

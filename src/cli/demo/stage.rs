@@ -14,6 +14,7 @@ use crate::cli::demo::DemoError;
 use crate::cli::demo::cast::{self, Caller, Owner};
 use crate::cli::demo::client::{AskError, Client, Reply};
 use crate::cli::demo::issuer::Issuer;
+use crate::cli::demo::policies::{self, KeyPolicy};
 use crate::cli::demo::server::Servers;
 use crate::cli::demo::story::Asked;
 use crate::clock::SystemClock;
@@ -32,25 +33,33 @@ pub(super) struct Stage {
     issuer: Issuer,
     servers: Servers,
     gateway: Gateway,
-    files: TempDir,
+    directory: TempDir,
 }
+
+/// Where the demo's files are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Files<'d>(&'d Path);
 
 impl Stage {
     /// Starts everything; the proxy is ready then.
     pub(super) async fn set() -> Result<Self, DemoError> {
-        let files = tempfile::Builder::new().prefix("crossgate-demo-").tempdir()?;
+        let directory = tempfile::Builder::new().prefix("crossgate-demo-").tempdir()?;
+        let files = Files(directory.path());
         let issuer = Issuer::new().map_err(|_| DemoError::Key)?;
         let servers = Servers::start(issuer.key_set()).await?;
-        let configuration = files.path().join("crossgate.yaml");
-        std::fs::write(files.path().join("settings.yaml"), cast::settings())?;
-        std::fs::write(&configuration, cast::configuration(servers.issuer, servers.upstream))?;
-        let config = config::load(&configuration)?;
+        std::fs::write(files.settings(), cast::settings())?;
+        policies::write(&files.policies(), KeyPolicy::Forgetful)?;
+        policies::write_key(&files.mended_key(), KeyPolicy::Mended)?;
+        let configuration = cast::configuration(servers.issuer, servers.upstream);
+        std::fs::write(files.configuration(), configuration)?;
+        let config = config::load(&files.configuration())?;
         let gateway = Gateway::start(config, telemetry::install()?).await?;
         let (Some(proxy), Some(admin)) = (gateway.addresses.first(), gateway.admin_address) else {
             return Err(DemoError::NotReady);
         };
         let proxy = *proxy;
-        let stage = Self { proxy, admin, client: Client::new(), issuer, servers, gateway, files };
+        let client = Client::new();
+        let stage = Self { proxy, admin, client, issuer, servers, gateway, directory };
         stage.ready().await?;
         Ok(stage)
     }
@@ -61,12 +70,12 @@ impl Stage {
         drop(self.client);
         self.gateway.drain().await?;
         drop(self.servers);
-        Ok(self.files)
+        Ok(self.directory)
     }
 
     /// Where the files are.
-    pub(super) fn directory(&self) -> &Path {
-        self.files.path()
+    pub(super) fn files(&self) -> Files<'_> {
+        Files(self.directory.path())
     }
 
     /// A new token.
@@ -81,9 +90,11 @@ impl Stage {
         &self,
         caller: Caller,
         owner: &'static Owner,
+        order: u8,
     ) -> Result<Asked, DemoError> {
         let token = self.token(caller, owner)?;
-        let reply = self.client.get(self.proxy, &cast::order_path(owner), Some(&token)).await?;
+        let path = cast::order_path(owner, order);
+        let reply = self.client.get(self.proxy, &path, Some(&token)).await?;
         let text = |pointer| {
             reply.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
@@ -108,9 +119,32 @@ impl Stage {
     pub(super) async fn recorded(&self, events: usize) -> Result<Vec<Value>, DemoError> {
         let deadline = Instant::now() + RECORDED_WAIT_MAX;
         loop {
-            let recorded = recorded(self.directory())?;
+            let recorded = recorded(self.directory.path())?;
             if events <= recorded.len() || deadline <= Instant::now() {
                 return Ok(recorded);
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// The revision in which the policies in force came.
+    pub(super) async fn policies_revision(&self) -> Result<u64, AskError> {
+        let snapshot = self.client.get(self.admin, "/v1/snapshot", None).await?.body;
+        let parts = snapshot.get("parts").and_then(Value::as_array).into_iter().flatten();
+        let is_policies = |part: &&Value| part.get("part") == Some(&Value::from("policies"));
+        let loaded = parts.into_iter().find(is_policies);
+        let revision = loaded.and_then(|part| part.pointer("/loaded/revision")?.as_u64());
+        Ok(revision.unwrap_or_default())
+    }
+
+    /// Waits until policies came in a later revision, not for ever: what never comes is found by
+    /// what it would have changed.
+    pub(super) async fn policies_after(&self, revision: u64) -> Result<u64, AskError> {
+        let deadline = Instant::now() + IN_FORCE_WAIT_MAX;
+        loop {
+            let found = self.policies_revision().await?;
+            if revision < found || deadline <= Instant::now() {
+                return Ok(found);
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -128,19 +162,55 @@ impl Stage {
     }
 }
 
-/// The event log's directory.
-pub(super) fn events_directory(files: &Path) -> PathBuf {
-    files.join("events")
+impl Files<'_> {
+    pub(super) fn configuration(self) -> PathBuf {
+        self.0.join("crossgate.yaml")
+    }
+
+    pub(super) fn settings(self) -> PathBuf {
+        self.0.join("settings.yaml")
+    }
+
+    /// The event log's directory.
+    pub(super) fn events(self) -> PathBuf {
+        self.0.join("events")
+    }
+
+    /// The policy directory.
+    pub(super) fn policies(self) -> PathBuf {
+        self.0.join("policies")
+    }
+
+    /// The proposed policies, where there are any.
+    pub(super) fn candidate(self) -> PathBuf {
+        self.policies().join("candidate")
+    }
+
+    /// What is going to be proposed.
+    pub(super) fn proposal(self) -> PathBuf {
+        self.0.join("proposal")
+    }
+
+    /// The policy of the key that the shared order is encrypted with.
+    pub(super) fn key(self) -> PathBuf {
+        self.policies().join(policies::key_file())
+    }
+
+    /// What that file should have.
+    pub(super) fn mended_key(self) -> PathBuf {
+        self.0.join("mended-key-policy.json")
+    }
 }
 
 /// All events of the log.
-pub(super) fn recorded(files: &Path) -> Result<Vec<Value>, ReadError> {
-    LogReader::open(&events_directory(files), None)?
+pub(super) fn recorded(directory: &Path) -> Result<Vec<Value>, ReadError> {
+    LogReader::open(&Files(directory).events(), None)?
         .map(|event| event.map(|event| event.event))
         .collect()
 }
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Events can be queried within 2 s; a machine in trouble gets a little more.
+/// A changed file is in force within 2 s, an event can be queried within 2 s; a machine in trouble gets a little more.
 const RECORDED_WAIT_MAX: Duration = Duration::from_secs(5);
+const IN_FORCE_WAIT_MAX: Duration = Duration::from_secs(5);
 const READY_WAIT_MAX: Duration = Duration::from_secs(5);

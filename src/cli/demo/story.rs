@@ -2,12 +2,16 @@
 //!
 //! Flows in: answers and recorded events. Flows out: notes, groups, and each difference.
 
+mod sharing;
+
 use serde_json::Value;
 
 use crate::cli::demo::cast::{Caller, DEV, OWNERS, Owner, SHOP};
 use crate::event::query::{Query, QueryError};
 use crate::event::report::{ObservedBy, Readiness, ReadinessReport};
 use crate::verdict::Mode;
+
+pub(super) use sharing::{Explained, Mend, Sharing};
 
 /// The whole story.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Story {
     pub(super) readiness: ReadinessReport,
     /// From report-only to limited.
     pub(super) switch: Switch,
+    /// An encrypted order, shared with the partner.
+    pub(super) sharing: Sharing,
     /// All that was recorded.
     pub(super) events: Vec<Value>,
 }
@@ -80,6 +86,10 @@ pub(super) struct Group {
     pub(super) owner: String,
     pub(super) mode: String,
     pub(super) by_candidate: bool,
+    /// Whether policies decided, not the perimeter.
+    pub(super) by_policies: bool,
+    /// The sides that lack a grant.
+    pub(super) missing: String,
 }
 
 impl Note {
@@ -128,7 +138,9 @@ pub(super) fn groups(query: &str, events: &[Value]) -> Result<Vec<Group>, QueryE
                 .to_owned(),
             owner: text(event, "/requestData/resource/attributes/accountId").to_owned(),
             mode: text(event, "/responseData/mode").to_owned(),
-            by_candidate: Note::of(event) == Note::CandidateDenies,
+            by_candidate: event.pointer("/responseData/candidate") == Some(&Value::Bool(true)),
+            by_policies: text(event, LAYER) == "policy",
+            missing: missing(event),
         };
         match groups.iter_mut().find(|group| Group { events: 1, ..(*group).clone() } == found) {
             Some(group) => group.events += 1,
@@ -157,6 +169,7 @@ pub(super) fn differences(story: &Story) -> Result<Vec<String>, QueryError> {
     check_report("acme-dev", &story.candidate, ObservedBy::Candidate, 2, &mut found);
     check_report("acme-shop", &story.readiness, ObservedBy::ReportOnly, 1, &mut found);
     check_switch(story, &mut found);
+    story.sharing.check(&story.events, &mut found);
     check_events(story, &mut found)?;
     Ok(found)
 }
@@ -220,9 +233,12 @@ fn check_switch(story: &Story, found: &mut Vec<String>) {
 fn check_events(story: &Story, found: &mut Vec<String>) -> Result<(), QueryError> {
     let switch = &story.switch;
     let [would_deny, permit, deny] = QUERIES;
-    // One permit is of the first act; the rest is the stream until the change was in force.
-    let permits = switch.answered_before + 1..=switch.sent_before + 1;
-    for (query, expected) in [(would_deny, 3..=3), (permit, permits), (deny, 2..=2)] {
+    // One permit is of the first act and one of the proposed policies; the rest is the stream until
+    // the change was in force.
+    let permits = switch.answered_before + 2..=switch.sent_before + 2;
+    // Two denials are of the perimeter.
+    let denials = 2 + story.sharing.denials();
+    for (query, expected) in [(would_deny, 3..=3), (permit, permits), (deny, denials..=denials)] {
         let events = count(query, &story.events)?;
         if !expected.contains(&events) {
             found.push(format!("`{query}` finds {events} events, not {expected:?}"));
@@ -239,6 +255,14 @@ fn text<'e>(event: &'e Value, pointer: &str) -> &'e str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The sides that lack a grant, of policies.
+fn missing(event: &Value) -> String {
+    let sides = event.pointer("/responseData/missing").and_then(Value::as_array);
+    let sides: Vec<_> = sides.into_iter().flatten().filter_map(Value::as_str).collect();
+    sides.join(", ")
+}
+
+const LAYER: &str = "/responseData/layer";
 const DECISION: &str = "/responseData/decision";
 
 /// The standard queries: what `limited` would deny, what it would permit, what it denies.

@@ -73,8 +73,19 @@ impl<'s, 'a> Target<'s, 'a> {
         let entry = set.resource(owner, arn);
         let key = entry.and_then(|it| Arn::parse(it.key.as_deref()?)).and_then(|key| {
             let owner = AccountId::parse(key.account()).ok()?;
-            Some(Box::new(Target::of(set, key, owner)))
+            // A key is encrypted with no other key, whatever pattern it falls under.
+            Some(Box::new(Target::keyed(set, key, owner, None)))
         });
+        Self::keyed(set, arn, owner, key.filter(|_| !arn.is_key()))
+    }
+
+    fn keyed(
+        set: &'s PolicySet,
+        arn: Arn<'a>,
+        owner: AccountId,
+        key: Option<Box<Target<'s, 's>>>,
+    ) -> Self {
+        let entry = set.resource(owner, arn);
         Self {
             arn,
             owner,
@@ -243,7 +254,7 @@ impl<'s> Walk<'s> {
                 .unwrap_or_default(),
             boundary: candidate
                 .entry
-                .and_then(|it| it.boundary.as_deref())
+                .and_then(|it| it.boundary.as_ref())
                 .map(|it| placed(PolicyLayer::Boundary, it)),
             levels: self.levels(target.owner, principal, placed),
         }

@@ -217,7 +217,7 @@ impl<'n> Details<'n> {
         file: &mut File<'_>,
         object: Object<'n>,
         arn: &str,
-    ) -> Option<Box<[Arc<CompiledPolicy>]>> {
+    ) -> Option<[Arc<CompiledPolicy>; 1]> {
         let node = object.get("PermissionsBoundary")?;
         let boundary = file.object(node, "`PermissionsBoundary`")?;
         let (policy, at) = file.text(boundary, "PermissionsBoundaryArn")?;
@@ -232,7 +232,7 @@ impl<'n> Details<'n> {
             managed.boundary = Some(compiled);
         }
         let compiled = managed.boundary.clone().flatten()?;
-        Some(Box::new([compiled]))
+        Some([compiled])
     }
 }
 

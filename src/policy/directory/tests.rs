@@ -128,7 +128,7 @@ fn details_give_principals_with_all_their_policies() {
     assert_eq!(warnings, []);
     let (ana, deploy) = (principal(&sets, "user/ana"), principal(&sets, "deploy"));
     assert_eq!(names(&ana.policies), ["own", "One", "of-group", "Two"]);
-    assert_eq!(names(ana.boundary.as_deref().unwrap()), ["Two"]);
+    assert_eq!(names(ana.boundary.as_ref().unwrap()), ["Two"]);
     assert_eq!((&*ana.id, &*ana.tags[0].key, &*ana.tags[0].value), ("AIDA1", "team", ""));
     assert_eq!(
         (&*deploy.id, deploy.trust.is_some(), deploy.boundary.is_some()),

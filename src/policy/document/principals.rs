@@ -8,6 +8,7 @@ use crate::policy::document::{
 };
 use crate::policy::finding::{meant, shown};
 use crate::policy::json::{Json, Member, Node};
+use crate::policy::principal::is_unique_id;
 use crate::policy::principal::last_part;
 
 use super::statements::find;
@@ -203,14 +204,6 @@ impl Checker {
     }
 }
 
-/// What AWS shows in place of the ARN of a user or role that is deleted.
-fn is_unique_id(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-    UNIQUE_ID_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-        && 16 <= text.len()
-        && text.bytes().all(is_plain)
-}
-
 fn is_aws_arn(text: &str) -> bool {
     let Some(arn) = named_by_iam(text) else { return false };
     let (kind, rest) = arn.resource().split_once('/').unwrap_or((arn.resource(), ""));
@@ -256,8 +249,6 @@ fn hint_for(text: &str) -> &'static str {
         _ => "as in `111111111111` or `arn:aws:iam::111111111111:role/name`",
     }
 }
-
-const UNIQUE_ID_PREFIXES: [&str; 5] = ["AIDA", "AROA", "AGPA", "AIPA", "ANPA"];
 
 /// The providers that need no ARN.
 const PROVIDERS: [&str; 4] = [

@@ -16,6 +16,7 @@ pub use set::{AllowlistUse, SetFinding, allowlist_use, set};
 use crate::iam::{AccountId, Arn};
 use crate::policy::document::{Document, EntryKind, PrincipalEntry, Statement, Text};
 use crate::policy::finding::PolicyFinding;
+use crate::policy::principal::is_unique_id;
 use crate::policy::set::Organization;
 
 /// Whose document is looked at.
@@ -97,11 +98,6 @@ enum Extent {
     Account,
     /// One of its principals.
     Principal,
-}
-
-/// Ids that a principal leaves in a policy when it is deleted.
-fn is_unique_id(text: &str) -> bool {
-    ["AIDA", "AROA"].into_iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// A statement's name for people: its `Sid`, else its place.

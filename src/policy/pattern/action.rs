@@ -1,5 +1,7 @@
 //! Patterns of actions.
 
+use compact_str::CompactString;
+
 use crate::iam::Action;
 use crate::policy::context::NoContext;
 use crate::policy::pattern::PatternError;
@@ -11,9 +13,9 @@ pub(crate) enum ActionPattern {
     /// `*`.
     Any,
     /// `service:Name` without wildcards, in lower case.
-    Exact(Box<str>),
+    Exact(CompactString),
     /// `service:…` with wildcards, both in lower case.
-    Like { service: Box<str>, name: Glob },
+    Like { service: CompactString, name: Glob },
 }
 
 impl ActionPattern {
@@ -38,9 +40,9 @@ impl ActionPattern {
     pub(crate) fn matches(&self, action: &Action) -> bool {
         match self {
             Self::Any => true,
-            Self::Exact(lower) => **lower == *action.lower(),
+            Self::Exact(lower) => *lower == action.lower(),
             Self::Like { service, name } => {
-                **service == *action.service() && name.matches(action.name(), &NoContext)
+                *service == action.service() && name.matches(action.name(), &NoContext)
             }
         }
     }

@@ -40,7 +40,7 @@ fn entry(arn: &str, id: &str, tags: &[(&str, &str)]) -> PrincipalEntry {
         arn: arn.into(),
         id: id.into(),
         tags: tags_of(tags),
-        policies: Box::default(),
+        policies: Vec::new().into(),
         boundary: None,
         trust: None,
         session_seconds_max: None,

@@ -114,6 +114,7 @@ impl ScenarioKey {
             account: &self.account,
             action: &self.action,
             policy: self.policy.as_deref(),
+            rcp: &[],
         })
     }
 }

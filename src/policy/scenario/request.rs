@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use super::ScenarioError;
 use super::json::{list, member, only, scalar_text, text};
 use crate::iam::{Action, Arn};
+use crate::policy::combine::ResourceSide;
 use crate::policy::context::{ConditionKey, Context, Value, Values};
 use crate::policy::document::PolicyType;
 use crate::policy::json::{Json, Node, parse};
@@ -79,16 +80,7 @@ impl ScenarioRequest {
         let Some(arn) = self.resource.as_deref().and_then(Arn::parse) else {
             return PolicyType::Resource;
         };
-        let is = |service: &str, kind: &str| {
-            arn.service().eq_ignore_ascii_case(service) && arn.resource().starts_with(kind)
-        };
-        if is("kms", "key/") {
-            PolicyType::Key
-        } else if self.action.service() == "sts" && is("iam", "role/") {
-            PolicyType::Trust
-        } else {
-            PolicyType::Resource
-        }
+        ResourceSide::of(&self.action, Resource::Named(arn)).policy_type()
     }
 
     pub(in crate::policy) fn action(&self) -> &Action {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use crate::iam::{AccountId, Arn};
 use crate::policy::pattern::PatternError;
@@ -60,9 +61,9 @@ pub struct PrincipalEntry {
     /// Its tags.
     pub tags: Box<[Tag]>,
     /// Its identity policies: inline, attached, and those of its groups.
-    pub policies: Box<[Arc<CompiledPolicy>]>,
-    /// Its permissions boundary: one policy where it has one.
-    pub boundary: Option<Box<[Arc<CompiledPolicy>]>>,
+    pub policies: SmallVec<[Arc<CompiledPolicy>; 2]>,
+    /// Its permissions boundary.
+    pub boundary: Option<[Arc<CompiledPolicy>; 1]>,
     /// A role's trust policy.
     pub trust: Option<Arc<CompiledPolicy>>,
     /// The longest session of a role, where it is known.

@@ -95,9 +95,10 @@ impl PolicySet {
         let known = account.and_then(|account| self.known_account(account));
         let caller = known.and_then(|account| account.principal(&asked.principal));
         let (resource, role, policy) = self.owned(asked);
-        let key = asked.key_action.and_then(|action| self.key_gate(resource?, action));
         // A session's name does not tell its role's path; the role's entry does.
         let is_limited = !caller.is_some_and(|entry| entry.is_service_linked());
+        let gate = |action| self.key_gate(resource?, action, is_limited);
+        let key = asked.key_action.and_then(gate);
         let policies = Policies {
             identity: match (is_account_principal(asked.principal.kind), known, caller) {
                 (true, None, _) => self.unknown_callers.side(),
@@ -105,7 +106,7 @@ impl PolicySet {
                 (true | false, _, None) => IdentitySide::Known(&[]),
             },
             resource: policy,
-            boundary: caller.and_then(|entry| entry.boundary.as_deref()),
+            boundary: caller.and_then(|entry| entry.boundary.as_ref()).map(<[_; 1]>::as_slice),
             scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
@@ -170,10 +171,13 @@ impl PolicySet {
         &'s self,
         resource: &'s ResourceEntry,
         action: &'s Action,
+        is_limited: bool,
     ) -> Option<KeyGate<'s>> {
         let arn = Arn::parse(resource.key.as_deref()?)?;
         let policy = self.key(arn).map(|key| &*key.policy);
-        Some(KeyGate { arn, account: arn.account(), action, policy })
+        let account = AccountId::parse(arn.account()).ok();
+        let rcp = account.filter(|_| is_limited).map_or::<&[Level], _>(&[], |id| self.rcp(id));
+        Some(KeyGate { arn, account: arn.account(), action, policy, rcp })
     }
 
     fn scp(&self, account: Option<AccountId>) -> &[Level] {

@@ -1,4 +1,6 @@
 use super::*;
+use smallvec::smallvec;
+
 use crate::policy::document::PolicyType;
 use crate::policy::statement::Source;
 
@@ -15,7 +17,7 @@ fn policy(name: &str) -> Arc<CompiledPolicy> {
         name: name.into(),
         source: Source { file: "".into() },
         policy_type: PolicyType::Identity,
-        statements: Box::default(),
+        statements: smallvec![],
         index: None,
     })
 }
@@ -46,8 +48,8 @@ fn key(arn: &str) -> Arc<KeyEntry> {
 fn set() -> PolicySet {
     let ana = Arc::new(PrincipalEntry {
         arn: ANA.into(),
-        policies: Box::new([policy("ana")]),
-        boundary: Some(Box::new([policy("boundary")])),
+        policies: smallvec![policy("ana")],
+        boundary: Some([policy("boundary")]),
         ..Default::default()
     });
     let deploy = Arc::new(PrincipalEntry {
