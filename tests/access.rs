@@ -213,9 +213,14 @@ fn the_shipped_policies_tell_their_partners() {
     let order = Arn::parse("arn:aws:orders::111111111111:order/1").unwrap();
     let owner = AccountId::parse("111111111111").unwrap();
     assert!(access::is_known(&sets.enforced, order, owner));
-    assert!(!access::reach(&sets.enforced, order, owner).is_empty());
+    let reach = format!("{:?}", access::reach(&sets.enforced, order, owner));
+    for reader in ["111111111111:user/ana", "111111111111:role/auditor", "222222222222:user/ben"] {
+        assert!(reach.contains(reader), "{reader}");
+    }
     let external = access::external(&sets.enforced);
-    assert!(external.iter().any(|it| it.account.as_deref() == Some("222222222222")));
+    for partner in ["222222222222", "333333333333"] {
+        assert!(external.iter().any(|it| it.account.as_deref() == Some(partner)), "{partner}");
+    }
 }
 
 #[derive(Debug, clap::Parser)]

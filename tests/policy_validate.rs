@@ -80,10 +80,27 @@ fn warnings_are_shown_and_end_well() {
 }
 
 #[test]
+fn what_is_valid_and_probably_not_meant_is_a_warning() {
+    let text = VALID.replace("\"Action\"", "\"NotAction\"");
+    let ended = Place::new(&[]).validate(&["--type", "identity", "-"], text.as_bytes());
+    insta::assert_snapshot!(ended.output, @r#"
+    <stdin>:1:37: warning: `NotAction` with `Allow` grants every other action, those of new services too
+     1 | { "Statement": { "Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*" } }
+       |                                     ^^^^^^^^^^^
+       = hint: list what is meant under `Action`
+
+    ok: <stdin>, 1 warning
+    "#);
+    assert_eq!(ended.code, Some(0));
+    let ended = Place::new(&[]).validate(&["--type", "boundary", "-"], text.as_bytes());
+    assert_eq!((ended.code, &*ended.output), (Some(0), "ok: <stdin>\n"));
+}
+
+#[test]
 fn everything_wrong_is_shown_with_its_line() {
     let text = "{\n\t\"Statement\": {\n\t\t\"Effect\": \"allow\",\n\t\t\"Acton\": \"é\",\n\t\t\"Resource\": \"*\"\n\t}\n}";
     let place = Place::new(&[("a.json", text.as_bytes()), ("b.json", VALID.as_bytes())]);
-    let ended = place.validate(&["--type", "scp", "a.json", "b.json"], b"");
+    let ended = place.validate(&["--type", "identity", "a.json", "b.json"], b"");
     insta::assert_snapshot!(ended.output.replace('\t', "    "), @r#"
     a.json:2:15: error: the statement has neither `Action` nor `NotAction`
      2 |     "Statement": {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::cli::check::{ERROR, Format, GOOD, WARNING, counted};
 use crate::cli::excerpt::{Excerpt, printable};
 use crate::policy::json::{self, Lines};
+use crate::policy::lint::{self, Home};
 use crate::policy::{self, PolicyFinding, PolicyType, Severity, Source, document};
 
 /// Arguments of `crossgate policy validate`.
@@ -149,11 +150,12 @@ fn findings(name: &str, text: &str, policy_type: PolicyType) -> Vec<PolicyFindin
     };
     let mut checked = document::check(&node, policy_type);
     let Some(document) = checked.document else { return checked.findings };
+    checked.findings.extend(lint::document(&document, Home::default()));
     let source = Source { file: name.into() };
     if let Err(more) = policy::compile(&document, name, source, &Lines::new(text)) {
         checked.findings.extend(more);
-        checked.findings.sort_by_key(|finding| (finding.offset, finding.severity));
     }
+    checked.findings.sort_by_key(|finding| (finding.offset, finding.severity));
     checked.findings
 }
 

@@ -44,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>) -> Option<PoliciesC
 /// Reads the policies that a configuration names, and tells all that is wrong or doubtful in them.
 pub fn check(config: &Config) -> Vec<Finding> {
     let Some(policies) = &config.policies else { return Vec::new() };
-    match directory::load(policies) {
+    match directory::lint(policies) {
         Ok((sets, mut warnings)) => {
             warnings.extend(policy_lints::check(config, &sets.enforced));
             warnings

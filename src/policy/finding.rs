@@ -145,7 +145,7 @@ pub(crate) fn meant(word: &str, known: &[&str]) -> String {
 }
 
 /// The most findings of one severity in one document: nobody reads more.
-const FINDINGS_MAX: usize = 200;
+pub(crate) const FINDINGS_MAX: usize = 200;
 
 /// The most characters of a document's text that a message repeats.
 const SHOWN_CHARS_MAX: usize = 120;

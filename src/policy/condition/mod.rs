@@ -112,11 +112,6 @@ impl CompiledCondition {
         self.operand.render()
     }
 
-    /// The keys that decide it: its own and the variables of its values.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = &ConditionKey> {
-        std::iter::once(&self.key).chain(self.operand.variables())
-    }
-
     /// Whether one value of the request does.
     fn meets<C: Context + ?Sized>(&self, value: Value<'_>, context: &C, effect: Effect) -> bool {
         match (self.operand.compare(value, context), self.operator.is_negated()) {

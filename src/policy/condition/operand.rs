@@ -10,7 +10,7 @@ use crate::iam::Arn;
 use crate::policy::condition::date::Moment;
 use crate::policy::condition::number::Decimal;
 use crate::policy::condition::operator::Order;
-use crate::policy::context::{ConditionKey, Context, Value, Values};
+use crate::policy::context::{Context, Value, Values};
 use crate::policy::pattern::{Glob, Syntax};
 
 /// The values of a condition. An empty list matches nothing.
@@ -99,22 +99,6 @@ impl Operand {
         }
     }
 
-    /// The keys of its variables.
-    pub(super) fn variables(&self) -> Box<dyn Iterator<Item = &ConditionKey> + '_> {
-        match self {
-            Self::Bool(globs) | Self::EqualInLowerCase(globs) | Self::Like(_, globs) => {
-                Box::new(globs.iter().flat_map(Glob::variables))
-            }
-            Self::Arn(arns) => Box::new(arns.iter().flat_map(ArnValue::variables)),
-            Self::Binary(_)
-            | Self::Date(..)
-            | Self::Equal(_)
-            | Self::Ip(_)
-            | Self::Null(_)
-            | Self::Number(..) => Box::new(std::iter::empty()),
-        }
-    }
-
     /// The values as a document writes them; networks in their shortest form.
     pub(super) fn render(&self) -> Vec<String> {
         let plain = Syntax { wildcards: false, variables: true };
@@ -178,14 +162,6 @@ impl ArnValue {
             }
             Self::Nothing(_) => false,
         }
-    }
-
-    fn variables(&self) -> impl Iterator<Item = &ConditionKey> {
-        let parts = match self {
-            Self::Exact(_) | Self::Nothing(_) => None,
-            Self::Parts(_, parts) => Some(parts),
-        };
-        parts.into_iter().flat_map(|parts| parts.iter().flat_map(Glob::variables))
     }
 
     fn render(&self) -> String {

@@ -15,6 +15,7 @@ use crate::policy::directory::disk::{self, Age, Digest, Entry, FileVersion, Form
 use crate::policy::directory::file::{File, Place};
 use crate::policy::directory::parts::{self, Placed, RoleLimits};
 use crate::policy::directory::{Rescan, details};
+use crate::policy::lint::Home;
 use crate::policy::principal::last_part;
 use crate::policy::set::{
     AccountParts, AccountPolicies, KeyEntry, PrincipalEntry, ResourceEntry, compared,
@@ -51,6 +52,14 @@ enum Content {
     Role(Placed<RoleLimits>),
 }
 
+/// A file that is to be read, whose it is, and whether its documents are looked through.
+#[derive(Clone, Copy, Debug)]
+struct What<'h> {
+    about: About,
+    account: AccountId,
+    home: Option<Home<'h>>,
+}
+
 /// What a file is about, by its place in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
@@ -62,8 +71,8 @@ enum About {
 }
 
 impl Account {
-    /// Reads a folder for the first time.
-    pub(super) fn read(id: AccountId, folder: PathBuf) -> Self {
+    /// Reads a folder for the first time; with a home, documents are looked through.
+    pub(super) fn read(id: AccountId, folder: PathBuf, home: Option<Home<'_>>) -> Self {
         let mut account = Self {
             id,
             folder,
@@ -73,14 +82,14 @@ impl Account {
             findings: Vec::new(),
         };
         // The first look is assembled whatever it finds.
-        let _ = account.refresh();
+        let _ = account.refresh(home);
         account.assemble();
         account
     }
 
     /// Reads what changed since.
-    pub(super) fn rescan(&mut self) -> Rescan {
-        let rescan = self.refresh();
+    pub(super) fn rescan(&mut self, home: Option<Home<'_>>) -> Rescan {
+        let rescan = self.refresh(home);
         if rescan == Rescan::Changed {
             self.assemble();
         }
@@ -98,13 +107,14 @@ impl Account {
         self.listing.iter().chain(files).chain(&self.findings)
     }
 
-    fn refresh(&mut self) -> Rescan {
+    fn refresh(&mut self, home: Option<Home<'_>>) -> Rescan {
         let mut listing = Vec::new();
         let files = listed(&self.folder, &mut listing);
         let mut before = std::mem::take(&mut self.files);
         let mut is_changed = listing != self.listing;
         for (path, about) in files {
-            let (known, rescan) = Known::read(before.remove(&path), &path, about, self.id);
+            let what = What { about, account: self.id, home };
+            let (known, rescan) = Known::read(before.remove(&path), &path, what);
             is_changed |= rescan == Rescan::Changed;
             self.files.insert(path, known);
         }
@@ -166,20 +176,15 @@ impl Account {
 
 impl Known {
     /// The file now, compiled anew only if its content is another.
-    fn read(known: Option<Self>, path: &Path, about: About, account: AccountId) -> (Self, Rescan) {
+    fn read(known: Option<Self>, path: &Path, what: What<'_>) -> (Self, Rescan) {
         let is_certain = known.as_ref().is_some_and(|known| known.is_certain(path));
         match (known, is_certain) {
             (Some(known), true) => (known, Rescan::Unchanged),
-            (known, _) => Self::read_again(known, path, about, account),
+            (known, _) => Self::read_again(known, path, what),
         }
     }
 
-    fn read_again(
-        known: Option<Self>,
-        path: &Path,
-        about: About,
-        account: AccountId,
-    ) -> (Self, Rescan) {
+    fn read_again(known: Option<Self>, path: &Path, what: What<'_>) -> (Self, Rescan) {
         let content = match disk::read(path) {
             Ok(content) => content,
             Err(finding) => {
@@ -196,8 +201,8 @@ impl Known {
             return (Self { read, ..known }, Rescan::Unchanged);
         }
         let path: Arc<Path> = path.into();
-        let mut file = File::new(&path, &content.text);
-        let content = about.parse(&mut file, account);
+        let mut file = File::linted(&path, &content.text, what.home);
+        let content = what.about.parse(&mut file, what.account);
         (Self { read, content, findings: file.into_findings() }, Rescan::Changed)
     }
 

@@ -44,6 +44,7 @@ pub(super) fn read(file: &mut File<'_>, account: AccountId) -> Option<Vec<Arc<Pr
     for node in file.list(root, "RoleDetailList") {
         details.principal(file, node, &ROLE);
     }
+    details.lint(file);
     Some(details.principals)
 }
 
@@ -62,6 +63,14 @@ struct Managed<'n> {
     document: &'n Node,
     identity: Compiled,
     boundary: Option<Compiled>,
+    attached: Attached,
+}
+
+/// Whether anybody has a managed policy for more than a boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attached {
+    No,
+    Yes,
 }
 
 /// `None` where the document is refused, which is told already.
@@ -104,8 +113,22 @@ impl<'n> Details<'n> {
             file.error(at, format!("the policy `{arn}` is there twice"));
             return;
         }
-        let identity = file.policy(document, name, PolicyType::Identity);
-        self.managed.insert(arn, Managed { name, document, identity, boundary: None });
+        let identity = file.policy_unlinted(document, name, PolicyType::Identity);
+        let attached = Attached::No;
+        self.managed.insert(arn, Managed { name, document, identity, boundary: None, attached });
+    }
+
+    /// Looks through the managed policies for what they are there for. What AWS manages is not the
+    /// account's to change.
+    fn lint(&self, file: &mut File<'_>) {
+        let is_own = |arn: &str| Arn::parse(arn).is_none_or(|arn| arn.account() != "aws");
+        for (_, managed) in self.managed.iter().filter(|(arn, _)| is_own(arn)) {
+            let policy_type = match (managed.attached, &managed.boundary) {
+                (Attached::No, Some(_)) => PolicyType::Boundary,
+                (Attached::No, None) | (Attached::Yes, _) => PolicyType::Identity,
+            };
+            file.lint(managed.document, policy_type);
+        }
     }
 
     fn group(&mut self, file: &mut File<'_>, node: &'n Node) {
@@ -183,8 +206,11 @@ impl<'n> Details<'n> {
         for node in file.list(object, "AttachedManagedPolicies") {
             let Some(attached) = file.object(node, "an attached policy") else { continue };
             let Some((arn, at)) = file.text(attached, "PolicyArn") else { continue };
-            match self.managed.get(arn) {
-                Some(managed) => add(policies, managed.identity.iter()),
+            match self.managed.get_mut(arn) {
+                Some(managed) => {
+                    managed.attached = Attached::Yes;
+                    add(policies, managed.identity.iter());
+                }
                 None => missing(file, at, arn, whose),
             }
         }
@@ -228,7 +254,8 @@ impl<'n> Details<'n> {
             return None;
         };
         if managed.boundary.is_none() && managed.identity.is_some() {
-            let compiled = file.policy(managed.document, managed.name, PolicyType::Boundary);
+            let compiled =
+                file.policy_unlinted(managed.document, managed.name, PolicyType::Boundary);
             managed.boundary = Some(compiled);
         }
         let compiled = managed.boundary.clone().flatten()?;
@@ -236,28 +263,47 @@ impl<'n> Details<'n> {
     }
 }
 
-/// The document of the version that counts.
+/// The document of the version that counts: the one that says so, else the one that the policy
+/// names. Where both are there they must agree.
 fn default_version<'n>(file: &mut File<'_>, object: Object<'n>, name: &str) -> Option<&'n Node> {
-    let mut default = None;
+    let named = object.get("DefaultVersionId").and_then(Node::as_text);
+    let (mut marked, mut by_id) = (None, None);
     for node in file.list(object, "PolicyVersionList") {
         let version = file.object(node, "a policy's version")?;
-        let is_default = version.get("IsDefaultVersion");
-        if is_default.is_none_or(|node| node.value != Json::Bool(true)) {
-            continue;
+        if named.is_some() && version_id(version) == named && by_id.replace(version).is_some() {
+            file.error(node, format!("the policy `{name}` has the same version twice"));
         }
-        if default.is_some() {
+        let is_default = version.get("IsDefaultVersion");
+        if is_default.is_some_and(|node| node.value == Json::Bool(true))
+            && marked.replace(version).is_some()
+        {
             file.error(node, format!("the policy `{name}` has two default versions"));
         }
-        default = Some(file.require(version, "Document")?);
     }
-    if default.is_none() {
-        file.error_hint(
-            object.node(),
-            format!("the policy `{name}` has no version with `\"IsDefaultVersion\": true`"),
-            PRINT_ALL,
+    if let (Some(marked), Some(named)) = (marked, named)
+        && version_id(marked) != Some(named)
+        && (version_id(marked).is_some() || by_id.is_some())
+    {
+        let id = version_id(marked).map_or("another one".to_owned(), |id| format!("`{id}`"));
+        let message = format!(
+            "the default version of the policy `{name}` is {id}, and its `DefaultVersionId` says \
+             `{named}`"
         );
+        file.error_hint(marked.node(), message, PRINT_ALL);
     }
-    default
+    let Some(version) = marked.or(by_id) else {
+        let message = format!(
+            "the policy `{name}` has no version with `\"IsDefaultVersion\": true`, and none that \
+             its `DefaultVersionId` names"
+        );
+        file.error_hint(object.node(), message, PRINT_ALL);
+        return None;
+    };
+    file.require(version, "Document")
+}
+
+fn version_id(version: Object<'_>) -> Option<&str> {
+    version.get("VersionId")?.as_text()
 }
 
 fn inline(file: &mut File<'_>, object: Object<'_>, list: &str) -> Policies {

@@ -2,14 +2,16 @@
 //!
 //! Flows in: text and nodes. Flows out: texts, lists, compiled policies; or findings.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::finding::{Finding, Findings, Span, meant};
 use crate::policy::directory::percent;
-use crate::policy::document::{PolicyType, check};
+use crate::policy::document::{Document, PolicyType, check};
 use crate::policy::finding::{PolicyFinding, Severity};
 use crate::policy::json::{Json, Lines, Member, Node, parse};
+use crate::policy::lint::{self, Home};
 use crate::policy::set::Tag;
 use crate::policy::statement::{CompiledPolicy, Source};
 
@@ -21,6 +23,8 @@ pub(super) struct File<'t> {
     text: &'t str,
     lines: Lines<'t>,
     findings: Findings,
+    // Of documents that are looked through.
+    home: Option<Home<'t>>,
 }
 
 /// Where something is said, for findings that need other files too.
@@ -60,12 +64,19 @@ impl<'n> Object<'n> {
 impl<'t> File<'t> {
     /// A file with nothing found in it yet.
     pub(super) fn new(path: &Arc<Path>, text: &'t str) -> Self {
+        Self::linted(path, text, None)
+    }
+
+    /// A file whose documents are looked through for what is probably not meant, if it is known
+    /// whose they are.
+    pub(super) fn linted(path: &Arc<Path>, text: &'t str, home: Option<Home<'t>>) -> Self {
         Self {
             path: Arc::clone(path),
             source: Source { file: path.display().to_string().into() },
             text,
             lines: Lines::new(text),
             findings: Findings::new(path, text),
+            home,
         }
     }
 
@@ -224,42 +235,65 @@ impl<'t> File<'t> {
         name: &str,
         policy_type: PolicyType,
     ) -> Option<Arc<CompiledPolicy>> {
-        let Json::Text(encoded) = &node.value else {
-            return self.compiled(node, None, name, policy_type);
-        };
-        let Some(decoded) = percent::decoded(encoded) else {
-            self.error(node, "the document is no percent-encoded text");
-            return None;
-        };
-        match parse(&decoded) {
-            Ok(document) => self.compiled(&document, Some(node), name, policy_type),
-            Err(finding) => {
-                self.push_at(node, &finding);
-                None
-            }
-        }
+        let found = self.document(node, policy_type)?;
+        self.doubt(&found);
+        self.compiled(&found, name)
     }
 
-    /// `within` is the text that the document was in; all of it has that place then.
-    fn compiled(
+    /// The same, for a document that is looked through apart from that, or not at all.
+    pub(super) fn policy_unlinted(
         &mut self,
-        document: &Node,
-        within: Option<&Node>,
+        node: &Node,
         name: &str,
         policy_type: PolicyType,
     ) -> Option<Arc<CompiledPolicy>> {
-        let checked = check(document, policy_type);
+        let found = self.document(node, policy_type)?;
+        self.compiled(&found, name)
+    }
+
+    /// Looks through a document that is compiled elsewhere, and valid.
+    pub(super) fn lint(&mut self, node: &Node, policy_type: PolicyType) {
+        if self.home.is_none() {
+            return;
+        }
+        let found = decoded(node).ok().and_then(|(tree, within)| {
+            let document = check(&tree, policy_type).document?;
+            Some(Found { document, within })
+        });
+        if let Some(found) = found {
+            self.doubt(&found);
+        }
+    }
+
+    fn document<'n>(&mut self, node: &'n Node, policy_type: PolicyType) -> Option<Found<'n>> {
+        let (tree, within) = match decoded(node) {
+            Ok(decoded) => decoded,
+            Err(finding) => {
+                self.push_at(node, &finding);
+                return None;
+            }
+        };
+        let checked = check(&tree, policy_type);
         self.push_all(&checked.findings, within);
-        let source = self.source.clone();
-        match crate::policy::compile(&checked.document?, name, source, &self.lines) {
+        Some(Found { document: checked.document?, within })
+    }
+
+    fn doubt(&mut self, found: &Found<'_>) {
+        if let Some(home) = self.home {
+            self.push_all(&lint::document(&found.document, home), found.within);
+        }
+    }
+
+    fn compiled(&mut self, found: &Found<'_>, name: &str) -> Option<Arc<CompiledPolicy>> {
+        match crate::policy::compile(&found.document, name, self.source.clone(), &self.lines) {
             Ok(mut policy) => {
-                if let Some(node) = within {
+                if let Some(node) = found.within {
                     self.place_statements(&mut policy, node);
                 }
                 Some(Arc::new(policy))
             }
             Err(findings) => {
-                self.push_all(&findings, within);
+                self.push_all(&findings, found.within);
                 None
             }
         }
@@ -343,6 +377,20 @@ impl Place {
             line_text: self.line_text.to_string(),
         }
     }
+}
+
+/// A document, and the text that it was in; all of it has that place then.
+struct Found<'n> {
+    document: Document,
+    within: Option<&'n Node>,
+}
+
+/// A document as a tree, and the text that it was in, if it was.
+fn decoded(node: &Node) -> Result<(Cow<'_, Node>, Option<&Node>), PolicyFinding> {
+    let Json::Text(encoded) = &node.value else { return Ok((Cow::Borrowed(node), None)) };
+    let text = percent::decoded(encoded)
+        .ok_or_else(|| PolicyFinding::error(0, 0, "the document is no percent-encoded text"))?;
+    Ok((Cow::Owned(parse(&text)?), Some(node)))
 }
 
 /// What a node is, for messages.

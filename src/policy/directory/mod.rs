@@ -49,7 +49,23 @@ pub struct DirectoryError {
 /// # Errors
 /// Something is wrong; the error has all of it.
 pub fn load(config: &PoliciesConfig) -> Result<(PolicySets, Vec<Finding>), DirectoryError> {
-    let mut directory = PolicyDirectory::new(config.directory.clone());
+    read_whole(config, Lints::Off)
+}
+
+/// Reads a whole directory as [`load`] does, and looks for what is valid and probably not meant in
+/// each of its documents.
+///
+/// # Errors
+/// Something is wrong; the error has all of it, and what is doubtful too.
+pub fn lint(config: &PoliciesConfig) -> Result<(PolicySets, Vec<Finding>), DirectoryError> {
+    read_whole(config, Lints::On)
+}
+
+fn read_whole(
+    config: &PoliciesConfig,
+    lints: Lints,
+) -> Result<(PolicySets, Vec<Finding>), DirectoryError> {
+    let mut directory = PolicyDirectory::with_lints(config.directory.clone(), lints);
     // All of it is new.
     let _ = directory.rescan(&[Scope::All]);
     let sets = directory.sets(config.mode, config.unknown_callers)?;
@@ -61,6 +77,7 @@ pub fn load(config: &PoliciesConfig) -> Result<(PolicySets, Vec<Finding>), Direc
 #[derive(Debug)]
 pub struct PolicyDirectory {
     root: PathBuf,
+    lints: Lints,
     enforced: Tree,
     candidate: Option<Tree>,
 }
@@ -85,6 +102,14 @@ pub enum Tier {
     Enforced,
 }
 
+/// Whether documents are looked through for what is valid and probably not meant. Those who follow
+/// a directory do without: it takes time, and nobody reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lints {
+    Off,
+    On,
+}
+
 /// Whether something is as it was read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -98,7 +123,12 @@ pub enum Rescan {
 impl PolicyDirectory {
     /// A directory of which nothing is read yet.
     pub fn new(root: PathBuf) -> Self {
-        Self { enforced: Tree::new(root.clone(), Kind::Enforced), candidate: None, root }
+        Self::with_lints(root, Lints::Off)
+    }
+
+    fn with_lints(root: PathBuf, lints: Lints) -> Self {
+        let enforced = Tree::new(root.clone(), Kind::Enforced, lints);
+        Self { root, lints, enforced, candidate: None }
     }
 
     /// Looks at some parts, and reads what changed of them.
@@ -191,7 +221,7 @@ impl PolicyDirectory {
         }
         let candidate = self.candidate.get_or_insert_with(|| {
             rescan = Rescan::Changed;
-            Tree::new(root, Kind::Candidate)
+            Tree::new(root, Kind::Candidate, self.lints)
         });
         let of_candidate = candidate.rescan();
         rescan.or(of_candidate)

@@ -12,10 +12,11 @@ use foldhash::fast::FixedState;
 use crate::config::finding::{Finding, Findings, Span, meant};
 use crate::config::node::{self, Entry as Pair, Node, Value};
 use crate::iam::AccountId;
-use crate::policy::directory::Rescan;
 use crate::policy::directory::disk::{self, Age, Digest, FileVersion};
 use crate::policy::directory::file::{File, Place};
+use crate::policy::directory::{Lints, Rescan};
 use crate::policy::document::PolicyType;
+use crate::policy::lint::Home;
 use crate::policy::question::Level;
 use crate::policy::set::{Membership, Organization};
 use crate::policy::statement::CompiledPolicy;
@@ -31,7 +32,7 @@ pub(super) struct OrganizationFiles {
 
 impl OrganizationFiles {
     /// Reads all of it, if anything changed; says whether it did.
-    pub(super) fn rescan(&mut self, tree: &Path) -> Rescan {
+    pub(super) fn rescan(&mut self, tree: &Path, lints: Lints) -> Rescan {
         let mut findings = Vec::new();
         let files = listed(tree, &mut findings);
         let now: Vec<_> = files.iter().map(|path| (path, FileVersion::of(path).ok())).collect();
@@ -71,7 +72,7 @@ impl OrganizationFiles {
             return Rescan::Unchanged;
         }
         self.digest = digest;
-        self.organization = read(tree, &texts, &mut findings).map(Arc::new);
+        self.organization = read(tree, &texts, lints, &mut findings).map(Arc::new);
         self.findings = findings;
         Rescan::Changed
     }
@@ -109,6 +110,7 @@ fn listed(tree: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
 fn read(
     tree: &Path,
     texts: &BTreeMap<PathBuf, String>,
+    lints: Lints,
     findings: &mut Vec<Finding>,
 ) -> Option<Organization> {
     let main = tree.join(MAIN);
@@ -123,7 +125,7 @@ fn read(
     };
     let mut own = Findings::new(&main, text);
     let root = node::read(text, NODES_MAX, &mut own);
-    let mut reader = Reader::new(tree, texts, own);
+    let mut reader = Reader::new(tree, texts, lints, own);
     let organization = root.and_then(|root| reader.organization(&root));
     findings.extend(reader.into_findings());
     organization
@@ -133,6 +135,7 @@ fn read(
 struct Reader<'t> {
     folder: PathBuf,
     texts: &'t BTreeMap<PathBuf, String>,
+    lints: Lints,
     findings: Findings,
     of_documents: Vec<Finding>,
     compiled: HashMap<(PathBuf, PolicyType), Option<Arc<CompiledPolicy>>, FixedState>,
@@ -165,10 +168,16 @@ struct Above {
 }
 
 impl<'t> Reader<'t> {
-    fn new(tree: &Path, texts: &'t BTreeMap<PathBuf, String>, findings: Findings) -> Self {
+    fn new(
+        tree: &Path,
+        texts: &'t BTreeMap<PathBuf, String>,
+        lints: Lints,
+        findings: Findings,
+    ) -> Self {
         Self {
             folder: tree.join(FOLDER),
             texts,
+            lints,
             findings,
             of_documents: Vec::new(),
             compiled: HashMap::default(),
@@ -324,7 +333,12 @@ impl<'t> Reader<'t> {
             return compiled.clone();
         }
         let shared: Arc<Path> = path.as_path().into();
-        let mut file = File::new(&shared, text);
+        // A guardrail says nothing of third parties, so that it does not matter whose it is.
+        let home = match self.lints {
+            Lints::Off => None,
+            Lints::On => Some(Home::default()),
+        };
+        let mut file = File::linted(&shared, text, home);
         let compiled = file.root().and_then(|node| file.policy(&node, name, policy_type));
         self.of_documents.extend(file.into_findings());
         self.compiled.insert(key, compiled.clone());

@@ -198,8 +198,83 @@ fn policies_that_are_not_in_the_file_are_errors_of_whom_they_are_attached_to() {
     );
     check_details(
         r#""Policies":[{"PolicyName":"P","Arn":"p","PolicyVersionList":[{"IsDefaultVersion":false}]}]"#,
-        &expect("2:13", "the policy `P` has no version with `\"IsDefaultVersion\": true`"),
+        &expect(
+            "2:13",
+            "the policy `P` has no version with `\"IsDefaultVersion\": true`, and none that its \
+             `DefaultVersionId` names",
+        ),
     );
+}
+
+/// The name of the only policy's version that counts, or what is wrong with it.
+fn default_version(default: &str, versions: &[(&str, &str)]) -> Result<String, Vec<String>> {
+    let version = |(id, rest): &(&str, &str)| {
+        let document = ALLOW.replace("\"Effect\"", &format!("\"Sid\":\"{id}\",\"Effect\""));
+        format!(r#"{{{rest}"VersionId":"{id}","Document":{document}}}"#)
+    };
+    let versions: Vec<String> = versions.iter().map(version).collect();
+    let members = format!(
+        r#"{},"Policies":[{{"PolicyName":"P",{default}"Arn":"p","PolicyVersionList":[{}]}}]"#,
+        user(r#","AttachedManagedPolicies":[{"PolicyArn":"p"}]"#),
+        versions.join(",")
+    );
+    let folder = directory(&[(DETAILS, &details(&members))]);
+    let sid = |sets: &PolicySets| {
+        let policies = &principal(sets, "ana").policies;
+        policies[0].statements[0].sid.to_string()
+    };
+    let messages = |error: DirectoryError| error.findings.into_iter().map(|it| it.message);
+    load(&config(&folder)).map(|(sets, _)| sid(&sets)).map_err(|it| messages(it).collect())
+}
+
+#[test]
+fn the_default_version_is_the_one_marked_else_the_one_named() {
+    const MARKED: &str = r#""IsDefaultVersion":true,"#;
+    const OTHER: &str = r#""IsDefaultVersion":false,"#;
+    let v2 = r#""DefaultVersionId":"v2","#;
+    let good =
+        |default, versions: &[_]| assert_eq!(default_version(default, versions).unwrap(), "v2");
+    good("", &[("v1", OTHER), ("v2", MARKED)]);
+    good(v2, &[("v1", OTHER), ("v2", MARKED)]);
+    good(v2, &[("v1", ""), ("v2", "")]);
+    good(v2, &[("v2", OTHER), ("v1", OTHER)]);
+    good(v2, &[("v2", r#""IsDefaultVersion":null,"#)]);
+
+    let bad = |default, versions: &[_], expect: &str| {
+        let findings = default_version(default, versions).unwrap_err();
+        assert!(findings.iter().any(|it| it.starts_with(expect)), "{findings:?}");
+    };
+    let disagree =
+        "the default version of the policy `P` is `v1`, and its `DefaultVersionId` says `v2`";
+    bad(v2, &[("v1", MARKED), ("v2", OTHER)], disagree);
+    bad(v2, &[("v1", MARKED)], disagree);
+    bad(v2, &[("v1", ""), ("v3", "")], "the policy `P` has no version with");
+    bad("", &[("v1", ""), ("v2", OTHER)], "the policy `P` has no version with");
+    bad(v2, &[("v2", ""), ("v2", "")], "the policy `P` has the same version twice");
+    bad("", &[("v1", MARKED), ("v2", MARKED)], "the policy `P` has two default versions");
+}
+
+#[test]
+fn lints_are_told_only_where_they_are_asked_for() {
+    let negated = r#"{"Statement":[{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}]}"#;
+    let own = |name: &str| managed(name, negated).replace("iam::aws:", "iam::111111111111:");
+    let has = |rest: &str| user(&rest.replace("own/", "arn:aws:iam::111111111111:policy/"));
+    let attached = has(r#","AttachedManagedPolicies":[{"PolicyArn":"own/P"}]"#);
+    let boundary = has(r#","PermissionsBoundary":{"PermissionsBoundaryArn":"own/P"}"#);
+    let lints = |who: &str, policy: &str| {
+        let members = format!(r#"{who},"Policies":[{policy}]"#);
+        let folder = directory(&[(DETAILS, &details(&members))]);
+        assert_eq!(load(&config(&folder)).unwrap().1, [], "{members}");
+        let findings = lint(&config(&folder)).unwrap().1;
+        findings.into_iter().map(|it| it.to_string()).collect::<Vec<_>>()
+    };
+    let found = lints(&attached, &own("P"));
+    let expect =
+        "authorization-details.json:4:86: `NotAction` with `Allow` grants every other action";
+    assert!(matches!(&*found, [it] if it.contains(expect)), "{found:?}");
+    assert_eq!(lints(&user(""), &own("P")).len(), 1, "what nobody has may be given to somebody");
+    assert_eq!(lints(&boundary, &own("P")), [""; 0], "a boundary grants nothing");
+    assert_eq!(lints(&user(""), &managed("P", negated)), [""; 0], "AWS manages it");
 }
 
 #[test]

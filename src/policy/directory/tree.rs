@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use crate::config::finding::Finding;
 use crate::iam::AccountId;
-use crate::policy::directory::Rescan;
 use crate::policy::directory::account::Account;
 use crate::policy::directory::disk::{self, Form};
 use crate::policy::directory::file::Place;
 use crate::policy::directory::organization::OrganizationFiles;
+use crate::policy::directory::{Lints, Rescan};
+use crate::policy::lint::Home;
 use crate::policy::set::{PolicySet, UnknownCallers};
 
 /// A tree as it was read last.
@@ -20,6 +21,7 @@ use crate::policy::set::{PolicySet, UnknownCallers};
 pub(super) struct Tree {
     root: PathBuf,
     kind: Kind,
+    lints: Lints,
     accounts: BTreeMap<AccountId, Account>,
     organization: OrganizationFiles,
     listing: Vec<Finding>,
@@ -38,10 +40,11 @@ pub(super) enum Kind {
 
 impl Tree {
     /// A tree of which nothing is read yet.
-    pub(super) fn new(root: PathBuf, kind: Kind) -> Self {
+    pub(super) fn new(root: PathBuf, kind: Kind, lints: Lints) -> Self {
         Self {
             root,
             kind,
+            lints,
             accounts: BTreeMap::new(),
             organization: OrganizationFiles::default(),
             listing: Vec::new(),
@@ -71,14 +74,15 @@ impl Tree {
             listing.push(Place::start(&self.root).warning(message, hint));
         }
         let mut before = std::mem::take(&mut self.accounts);
-        let mut rescan = self.organization.rescan(&self.root);
+        let mut rescan = self.organization.rescan(&self.root, self.lints);
         for (id, folder) in found {
+            let home = home(self.lints, &id, &self.organization);
             let account = if let Some(mut account) = before.remove(&id) {
-                rescan = rescan.or(account.rescan());
+                rescan = rescan.or(account.rescan(home));
                 account
             } else {
                 rescan = Rescan::Changed;
-                Account::read(id, folder)
+                Account::read(id, folder, home)
             };
             self.accounts.insert(id, account);
         }
@@ -93,10 +97,11 @@ impl Tree {
     /// Looks at one account.
     pub(super) fn rescan_account(&mut self, id: AccountId) -> Rescan {
         let folder = self.root.join(ACCOUNTS).join(id.as_str());
+        let home = home(self.lints, &id, &self.organization);
         let rescan = match (folder.is_dir(), self.accounts.get_mut(&id)) {
-            (true, Some(account)) => account.rescan(),
+            (true, Some(account)) => account.rescan(home),
             (true, None) if self.listing.is_empty() => {
-                self.accounts.insert(id, Account::read(id, folder));
+                self.accounts.insert(id, Account::read(id, folder, home));
                 Rescan::Changed
             }
             // Gone, or nothing that can be looked at, or no longer: the listing tells which.
@@ -107,7 +112,7 @@ impl Tree {
 
     /// Looks at the organization.
     pub(super) fn rescan_organization(&mut self) -> Rescan {
-        let rescan = self.organization.rescan(&self.root);
+        let rescan = self.organization.rescan(&self.root, self.lints);
         self.noted(rescan)
     }
 
@@ -139,6 +144,21 @@ impl Tree {
             self.set = None;
         }
         rescan
+    }
+}
+
+/// Whose documents an account's are, where they are looked through.
+fn home<'t>(
+    lints: Lints,
+    id: &'t AccountId,
+    organization: &'t OrganizationFiles,
+) -> Option<Home<'t>> {
+    match lints {
+        Lints::Off => None,
+        Lints::On => Some(Home {
+            account: Some(id.as_str()),
+            organization: organization.organization().map(Arc::as_ref),
+        }),
     }
 }
 

@@ -22,7 +22,7 @@ fn tree(yaml: &str) -> TempDir {
 
 fn scanned(tree: &TempDir) -> OrganizationFiles {
     let mut files = OrganizationFiles::default();
-    assert_eq!(files.rescan(tree.path()), Rescan::Changed);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Changed);
     files
 }
 
@@ -223,11 +223,11 @@ fn an_organization_that_cannot_be_looked_at_is_not_absent() {
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("file"), "").unwrap();
     let mut files = OrganizationFiles::default();
-    assert_eq!(files.rescan(&tree.path().join("file")), Rescan::Changed);
+    assert_eq!(files.rescan(&tree.path().join("file"), Lints::Off), Rescan::Changed);
     let found = errors(&files);
     assert!(found.len() == 2 && found[0].starts_with("can't be read: "), "{found:?}");
     let mut files = OrganizationFiles::default();
-    assert_eq!(files.rescan(&tree.path().join("none")), Rescan::Changed);
+    assert_eq!(files.rescan(&tree.path().join("none"), Lints::Off), Rescan::Changed);
     assert_eq!(files.findings(), [], "what is absent is no error");
 }
 
@@ -235,10 +235,10 @@ fn an_organization_that_cannot_be_looked_at_is_not_absent() {
 fn only_a_change_is_read_again() {
     let tree = tree("id: o-x\nroot: { scps: [full.json], accounts: [1] }\n");
     let mut files = scanned(&tree);
-    assert_eq!(files.rescan(tree.path()), Rescan::Unchanged);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Unchanged);
     fs::write(tree.path().join(FOLDER).join("full.json"), DENY).unwrap();
-    assert_eq!(files.rescan(tree.path()), Rescan::Changed);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Changed);
     fs::write(tree.path().join(MAIN), "id: o-y\nroot: {}\n").unwrap();
-    assert_eq!(files.rescan(tree.path()), Rescan::Changed);
+    assert_eq!(files.rescan(tree.path(), Lints::Off), Rescan::Changed);
     assert_eq!(&*files.organization().unwrap().id, "o-y");
 }
