@@ -29,7 +29,7 @@ use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
 use crate::perimeter::TypeSetting;
 use crate::policy::directory::{DirectoryError, PolicyStore};
 use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
-use crate::snapshot::{Change, Part, Snapshot, SnapshotReader, SnapshotWriter};
+use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
 use crate::telemetry::{self, ReloadResult};
 use crate::token::jwks::JwksError;
 use crate::token::{JwksHandle, JwksRefresher, Verifier};
@@ -124,7 +124,7 @@ impl Gateway {
                     settings: settings.clone(),
                     metrics,
                     draining: Arc::clone(&draining),
-                    missing: Arc::new(missing_keys),
+                    missing: missing(policies.is_some()),
                     access: Arc::new(access),
                 };
                 tasks.spawn(admin::serve(listener, state, admin_end.clone()));
@@ -294,10 +294,12 @@ impl Reloader {
         Ok(())
     }
 
-    /// Takes over how policies count. Their directory stays, and so do they: a section that is gone
-    /// or names another directory takes a restart.
+    /// Takes over how policies count. A section that is gone or names another directory takes a
+    /// restart, all of it: what counts there was not written for the policies that stay.
     async fn count_policies(&self, new: &Config) {
-        if let (Some(store), Some(policies)) = (&self.policies, &new.policies) {
+        if let (Some(store), Some(policies)) = (&self.policies, &new.policies)
+            && policy_directory(&self.config) == policy_directory(new)
+        {
             store.configure(policies.mode, policies.unknown_callers).await;
         }
     }
@@ -350,7 +352,7 @@ async fn open_policies(
 ) -> Result<Option<PolicyStore>, DirectoryError> {
     let Some(policies) = &config.policies else { return Ok(None) };
     let store = PolicyStore::new(policies, writer.clone());
-    store.reload().await?;
+    store.load().await?;
     Ok(Some(store))
 }
 
@@ -431,9 +433,14 @@ async fn open_admin(
     Ok((listener, address, access))
 }
 
-fn missing_keys(snapshot: &Snapshot) -> Vec<String> {
-    let without = snapshot.key_sets.iter().filter(|issuer| issuer.keys().is_none());
-    without.map(|issuer| format!("keys of {}", issuer.issuer())).collect()
+/// What is missing until requests can be decided; policies only where they are configured.
+fn missing(has_policies: bool) -> admin::Missing {
+    Arc::new(move |snapshot| {
+        let without = snapshot.key_sets.iter().filter(|issuer| issuer.keys().is_none());
+        let keys = without.map(|issuer| format!("keys of {}", issuer.issuer()));
+        let lacks_policies = has_policies && snapshot.policies.is_none();
+        keys.chain(lacks_policies.then(|| "policies".to_owned())).collect()
+    })
 }
 
 /// Turns a change by the settings API into its event.
@@ -495,3 +502,22 @@ const ADMIN_END_MAX: Duration = Duration::from_secs(2);
 
 /// Allowlist entries that an update event names.
 const ACCOUNTS_SHOWN_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::set::{PolicySet, PolicySets};
+    use crate::snapshot::Snapshot;
+    use crate::verdict::Mode;
+
+    #[test]
+    fn configured_policies_are_missing_until_they_are_loaded() {
+        let empty = Snapshot::default();
+        assert_eq!(missing(false)(&empty), Vec::<String>::new());
+        assert_eq!(missing(true)(&empty), ["policies"]);
+        let enforced = Arc::new(PolicySet::default());
+        let sets = PolicySets { mode: Mode::Limited, enforced, candidate: None };
+        let loaded = Snapshot { policies: Some(Arc::new(sets)), ..empty };
+        assert_eq!(missing(true)(&loaded), Vec::<String>::new());
+    }
+}

@@ -169,10 +169,18 @@ fn mode_and_unknown_callers_reload_and_the_directory_does_not() {
     world.gate.reconfigure(|config| config.set("policies", section(LIMITED)));
     wait_for(&world, &token, 403);
     fs::create_dir(world.gate.path("other")).unwrap();
-    world.gate.reconfigure(|config| config.set("policies", "{ directory: other, mode: limited }"));
     let told = "a change of this key takes effect after a restart";
-    poll_until("a warning", RELOADED, || world.gate.stderr().contains(told));
-    assert_eq!(world.get(&token).status, 403, "the policies stay");
+    // What counts in the other directory does not count in this one.
+    for rest in [LIMITED, "mode: report-only"] {
+        let other = format!("{{ directory: other, {rest} }}");
+        let done = "the configuration was reloaded";
+        let before = world.gate.stderr().matches(done).count();
+        world.gate.reconfigure(|config| config.set("policies", other));
+        let is_done = || before < world.gate.stderr().matches(done).count();
+        poll_until("a reload", RELOADED, is_done);
+        assert!(world.gate.stderr().contains(told));
+        assert_eq!(world.get(&token).status, 403, "the policies and their mode stay");
+    }
 }
 
 #[test]

@@ -69,9 +69,6 @@ fn readiness(state: &AdminState) -> Answer {
     if parts.get(&Part::Settings).is_none_or(|status| status.loaded.is_none()) {
         missing.push("settings".to_owned());
     }
-    if parts.get(&Part::Policies).is_some_and(|status| status.loaded.is_none()) {
-        missing.push("policies".to_owned());
-    }
     if state.draining.load(Ordering::Relaxed) {
         missing.push("draining".to_owned());
     }

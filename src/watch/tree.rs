@@ -4,11 +4,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+
+use crate::clock::SystemClock;
 
 /// Watches a directory and all below it, links followed.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct TreeWatcher {
     heard: Arc<Heard>,
     // Held for its notices; polling goes on without it.
     notices: Option<RecommendedWatcher>,
+    // When everything was to be looked at last.
+    everything: Instant,
 }
 
 /// What may have changed.
@@ -50,24 +54,37 @@ enum Lost {
 
 impl TreeWatcher {
     /// Watches a directory from now on.
-    pub fn new(root: &Path) -> Self {
+    pub async fn new(root: &Path) -> Self {
         let heard = Arc::new(Heard::default());
-        let notices = notices(root, &heard);
-        Self { root: root.to_owned(), heard, notices }
+        let notices = notices_of(root, &heard).await;
+        Self { root: root.to_owned(), heard, notices, everything: SystemClock.tick() }
     }
 
     /// Watches what is below the directory now, where folders or links lead elsewhere.
-    pub fn watch_again(&mut self) {
-        self.notices = notices(&self.root, &self.heard);
+    pub async fn watch_again(&mut self) {
+        self.notices = notices_of(&self.root, &self.heard).await;
     }
 
-    /// Waits until something changed and was then quiet for [`TREE_QUIET`], or the interval is over.
+    /// Waits until something changed and was then quiet for [`TREE_QUIET`], or the interval since
+    /// the last look at everything is over, whatever was heard meanwhile.
     ///
     /// Cancel safe: what was heard and not returned is returned by the next call.
     pub async fn changed(&mut self, poll_interval: Duration) -> TreeChange {
+        let mut change = self.heard_within(poll_interval).await;
+        if poll_interval <= self.everything.elapsed() {
+            change = TreeChange::Anything;
+        }
+        if change == TreeChange::Anything {
+            self.everything = SystemClock.tick();
+        }
+        change
+    }
+
+    async fn heard_within(&self, poll_interval: Duration) -> TreeChange {
         if self.heard.count() == 0 {
             let woken = self.heard.woken.notified();
-            if tokio::time::timeout(poll_interval, woken).await.is_err() {
+            let left = poll_interval.saturating_sub(self.everything.elapsed());
+            if tokio::time::timeout(left, woken).await.is_err() {
                 return TreeChange::Anything;
             }
         }
@@ -143,6 +160,12 @@ fn is_change(kind: EventKind) -> bool {
     }
 }
 
+/// Each folder takes a look and a call of the system: too long for the thread of timers and sockets.
+async fn notices_of(root: &Path, heard: &Arc<Heard>) -> Option<RecommendedWatcher> {
+    let (root, heard) = (root.to_owned(), Arc::clone(heard));
+    tokio::task::spawn_blocking(move || notices(&root, &heard)).await.ok()?
+}
+
 fn notices(root: &Path, heard: &Arc<Heard>) -> Option<RecommendedWatcher> {
     let heard = Arc::clone(heard);
     let mut watcher = notify::recommended_watcher(move |event| heard.hear(event)).ok()?;
@@ -176,7 +199,7 @@ mod tests {
         fs::create_dir_all(directory.path().join("a/b")).unwrap();
         fs::write(directory.path().join("a/b/f"), "1").unwrap();
         let told = runtime.block_on(async {
-            let mut watcher = TreeWatcher::new(directory.path());
+            let mut watcher = TreeWatcher::new(directory.path()).await;
             change(directory.path());
             watcher.changed(Duration::from_secs(2)).await
         });
@@ -203,10 +226,53 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("f"), "1").unwrap();
         runtime.block_on(async {
-            let mut watcher = TreeWatcher::new(directory.path());
+            let mut watcher = TreeWatcher::new(directory.path()).await;
             fs::read(directory.path().join("f")).unwrap();
             let told = watcher.changed(Duration::from_millis(100)).await;
             assert_eq!(told, TreeChange::Anything, "the interval is over");
+        });
+    }
+
+    #[test]
+    fn noise_does_not_put_off_the_look_at_everything() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let interval = Duration::from_millis(300);
+        let told = runtime.block_on(async {
+            let mut watcher = TreeWatcher::new(directory.path()).await;
+            watcher.notices = None;
+            let heard = Arc::clone(&watcher.heard);
+            let noise = tokio::spawn(async move {
+                for _ in 0..1_000 {
+                    heard.note(|noted| noted.paths.push("log~".into()));
+                    tokio::time::sleep(TREE_QUIET * 3).await;
+                }
+            });
+            let mut told = Vec::new();
+            for _ in 0..interval.as_millis() / TREE_QUIET.as_millis() {
+                told.push(watcher.changed(interval).await);
+            }
+            noise.abort();
+            told
+        });
+        let paths = TreeChange::Paths(vec!["log~".into()]);
+        assert!(told.contains(&paths) && told.contains(&TreeChange::Anything), "{told:?}");
+    }
+
+    #[test]
+    fn the_runtime_goes_on_while_folders_are_walked() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        for name in 0..500 {
+            fs::create_dir(directory.path().join(name.to_string())).unwrap();
+        }
+        runtime.block_on(async {
+            let other = tokio::spawn(async {});
+            let mut watcher = TreeWatcher::new(directory.path()).await;
+            assert!(other.is_finished(), "the first look");
+            let other = tokio::spawn(async {});
+            watcher.watch_again().await;
+            assert!(other.is_finished(), "the next one");
         });
     }
 

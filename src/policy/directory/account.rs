@@ -135,6 +135,7 @@ impl Account {
             match AccountPolicies::new(self.id, parts) {
                 Ok(policies) => {
                     findings.extend(self.overlaps(&policies));
+                    findings.extend(self.profiles_alone());
                     self.policies = Some(Arc::new(policies));
                 }
                 Err(error) => {
@@ -143,6 +144,18 @@ impl Account {
             }
         }
         self.findings = findings;
+    }
+
+    /// Profiles make the account's principals known, so that all others have no policies.
+    fn profiles_alone(&self) -> Option<Finding> {
+        let mut contents = self.files.values().filter_map(|known| known.content.as_ref());
+        let is_told = contents.clone().any(|it| matches!(it, Content::Details(_)));
+        let has_profiles = contents.any(|it| matches!(it, Content::Profile(_)));
+        (has_profiles && !is_told).then(|| {
+            let message = format!("profiles and no `{DETAILS}`: others here have no policies");
+            let hint = "put one with empty lists here if that is meant";
+            Place::start(&self.folder).warning(message, hint)
+        })
     }
 
     /// Resources that a wider pattern means too.
@@ -271,26 +284,29 @@ fn parts_of<'c>(contents: impl Iterator<Item = &'c Content>) -> (AccountParts, V
             Content::Role(role) => limits.push(role),
         }
     }
-    for role in limits {
-        limit_session(&mut parts, role, &mut names);
-    }
+    limit_sessions(&mut parts, limits, &mut names);
     (parts, names.findings)
 }
 
-/// Gives a role the longest session that its own file tells.
-fn limit_session(parts: &mut AccountParts, role: &Placed<RoleLimits>, names: &mut Names) {
-    let Placed { entry: RoleLimits { arn, session_seconds_max }, place } = role;
-    names.once("role", arn.to_string(), arn, place);
-    let mut principals = parts.principals.iter_mut().flatten();
-    match principals.find(|principal| principal.arn == *arn) {
-        Some(principal) => {
-            Arc::make_mut(principal).session_seconds_max = Some(*session_seconds_max);
+/// Gives roles the longest sessions that their own files tell.
+fn limit_sessions(parts: &mut AccountParts, limits: Vec<&Placed<RoleLimits>>, names: &mut Names) {
+    let mut by_arn = BTreeMap::new();
+    for role in limits {
+        let Placed { entry: RoleLimits { arn, session_seconds_max }, place } = role;
+        names.once("role", arn.to_string(), arn, place);
+        by_arn.insert(&**arn, (*session_seconds_max, place));
+    }
+    for principal in parts.principals.iter_mut().flatten() {
+        if let Some((seconds, _)) = by_arn.remove(&*principal.arn) {
+            Arc::make_mut(principal).session_seconds_max = Some(seconds);
         }
-        None => names.findings.push(place.warning(
+    }
+    names.findings.extend(by_arn.into_iter().map(|(arn, (_, place))| {
+        place.warning(
             format!("the role `{arn}` is not in `{DETAILS}`"),
             "a role's own file only adds to what is there",
-        )),
-    }
+        )
+    }));
 }
 
 /// Names that were there, by their kind, and what is wrong with others.

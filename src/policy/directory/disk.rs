@@ -92,13 +92,11 @@ impl From<&fs::Metadata> for FileVersion {
 /// there has nothing in it.
 pub(super) fn list(folder: &Path, findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let unreadable =
-        |error: &io::Error| Place::start(folder).error(format!("can't be read: {error}"), None);
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return entries,
         Err(error) => {
-            findings.push(unreadable(&error));
+            findings.push(unreadable(folder, &error));
             return entries;
         }
     };
@@ -106,7 +104,7 @@ pub(super) fn list(folder: &Path, findings: &mut Vec<Finding>) -> Vec<Entry> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                findings.push(unreadable(&error));
+                findings.push(unreadable(folder, &error));
                 break;
             }
         };
@@ -119,10 +117,9 @@ pub(super) fn list(folder: &Path, findings: &mut Vec<Finding>) -> Vec<Entry> {
             continue;
         }
         match form(&entry, &path) {
-            Ok(form) => entries.push(Entry { name, path, form }),
-            Err(error) => {
-                findings.push(Place::start(&path).error(format!("can't be read: {error}"), None));
-            }
+            Ok(Some(form)) => entries.push(Entry { name, path, form }),
+            Ok(None) => findings.push(irregular(&path)),
+            Err(error) => findings.push(unreadable(&path, &error)),
         }
         if ENTRIES_MAX < entries.len() {
             let message = format!("more than {ENTRIES_MAX} files in one folder");
@@ -140,6 +137,21 @@ pub(super) fn unexpected(path: &Path) -> Finding {
     Place::start(path).warning("nothing is expected here", hint)
 }
 
+/// An error of something that can't be looked at.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Finding {
+    Place::start(path).error(format!("can't be read: {error}"), None)
+}
+
+/// Whether anything is at a path, be it a link that leads nowhere. Only what the system says is not
+/// there is absent: what can't be looked at may be there.
+pub(super) fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether a name is that of a JSON file.
 pub(super) fn is_json(entry: &Entry) -> bool {
     entry.form == Form::File && entry.path.extension().is_some_and(|end| end == "json")
@@ -147,10 +159,14 @@ pub(super) fn is_json(entry: &Entry) -> bool {
 
 /// Reads a file whole, in one of its versions.
 pub(super) fn read(path: &Path) -> Result<Content, Finding> {
-    let unreadable =
-        |error: io::Error| Place::start(path).error(format!("can't be read: {error}"), None);
+    let unreadable = |error: io::Error| unreadable(path, &error);
     for _ in 0..READS_MAX {
-        let version = FileVersion::of(path).map_err(unreadable)?;
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        // Opening a pipe or a device would wait for whoever writes to it.
+        if !metadata.is_file() {
+            return Err(irregular(path));
+        }
+        let version = FileVersion::from(&metadata);
         let age = version.age();
         let bytes = read_up_to(path, FILE_BYTES_MAX).map_err(unreadable)?;
         let Some(bytes) = bytes else {
@@ -180,12 +196,21 @@ pub(super) fn digest_of(bytes: &[u8]) -> Digest {
     digest(&SHA256, bytes).as_ref().try_into().unwrap_or_default()
 }
 
-fn form(entry: &fs::DirEntry, path: &Path) -> io::Result<Form> {
+/// What an entry is; `None` for pipes, sockets and devices.
+fn form(entry: &fs::DirEntry, path: &Path) -> io::Result<Option<Form>> {
     let mut kind = entry.file_type()?;
     if kind.is_symlink() {
         kind = fs::metadata(path)?.file_type();
     }
-    Ok(if kind.is_dir() { Form::Folder } else { Form::File })
+    Ok(match (kind.is_dir(), kind.is_file()) {
+        (true, _) => Some(Form::Folder),
+        (false, true) => Some(Form::File),
+        (false, false) => None,
+    })
+}
+
+fn irregular(path: &Path) -> Finding {
+    Place::start(path).error("is neither a file nor a folder", None)
 }
 
 /// Hidden files, as a `ConfigMap`'s versions are, and what editors leave behind.
@@ -261,6 +286,33 @@ mod tests {
         ];
         assert_eq!(forms, expect);
         assert_eq!(findings.len(), 1);
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s.json")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("d.json")).unwrap();
+        let mut findings = Vec::new();
+        assert_eq!(list(folder.path(), &mut findings), []);
+        let told = |finding: &Finding| (finding.severity.as_str(), finding.message.clone());
+        let expect = ("error", "is neither a file nor a folder".to_owned());
+        assert_eq!(findings.iter().map(told).collect::<Vec<_>>(), vec![expect.clone(); 2]);
+        for name in ["d.json", "s.json"] {
+            assert_eq!(told(&read(&folder.path().join(name)).unwrap_err()), expect);
+        }
+        assert_eq!(told(&read(folder.path()).unwrap_err()), expect, "a folder is none to read");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("none", path("to-nothing")).unwrap();
+        assert!(is_there(&path("file")).unwrap() && is_there(&path("to-nothing")).unwrap());
+        assert!(!is_there(&path("none")).unwrap());
+        is_there(&path("file/inside")).unwrap_err();
     }
 
     #[test]

@@ -211,9 +211,10 @@ impl<'t> File<'t> {
         all: impl IntoIterator<Item = (&'n str, &'n str, &'n Node)>,
     ) -> Box<[Tag]> {
         let mut tags: Vec<Tag> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
         for (key, value, node) in all {
             let lower = key.to_lowercase();
-            if tags.iter().any(|tag| *tag.key == *lower) {
+            if !seen.insert(lower.clone()) {
                 self.error_hint(
                     node,
                     format!("the tag `{key}` is there twice"),

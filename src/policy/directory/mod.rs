@@ -15,13 +15,15 @@ mod tree;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use store::{PolicyStore, Reloaded};
 
 use crate::config::finding::{Finding, Severity};
 use crate::iam::AccountId;
+use crate::policy::directory::file::Place;
 use crate::policy::directory::tree::{ACCOUNTS, CANDIDATE, Kind, Tree};
-use crate::policy::set::{PolicySets, UnknownCallers};
+use crate::policy::set::{PolicySet, PolicySets, UnknownCallers};
 use crate::verdict::Mode;
 
 /// Which policies are enforced and how.
@@ -187,6 +189,12 @@ impl PolicyDirectory {
         Ok(PolicySets { mode, enforced, candidate })
     }
 
+    /// The enforced set alone, if nothing is wrong with its tree.
+    pub fn enforced(&mut self, unknown_callers: UnknownCallers) -> Option<Arc<PolicySet>> {
+        let is_wrong = self.enforced.findings().any(|it| it.severity == Severity::Error);
+        (!is_wrong).then(|| self.enforced.set(unknown_callers))
+    }
+
     /// What is wrong or doubtful, errors first if there is too much of it.
     pub fn findings(&self) -> Vec<Finding> {
         let of = |severity| {
@@ -236,6 +244,13 @@ impl Rescan {
                 Self::Changed
             }
         }
+    }
+}
+
+impl DirectoryError {
+    /// One error about a whole file or folder.
+    fn about(path: &Path, message: &str, hint: Option<&str>) -> Self {
+        Self { findings: vec![Place::start(path).error(message, hint)] }
     }
 }
 

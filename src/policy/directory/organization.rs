@@ -64,6 +64,7 @@ impl OrganizationFiles {
             }
         }
         for finding in &findings {
+            digests.extend_from_slice(finding.message.as_bytes());
             digests.extend_from_slice(finding.file.as_os_str().as_encoded_bytes());
         }
         let digest = disk::digest_of(&digests);
@@ -91,8 +92,10 @@ impl OrganizationFiles {
 fn listed(tree: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let main = tree.join(MAIN);
-    if main.exists() {
-        files.push(main);
+    match disk::is_there(&main) {
+        Ok(true) => files.push(main),
+        Ok(false) => {}
+        Err(error) => findings.push(disk::unreadable(&main, &error)),
     }
     for entry in disk::list(&tree.join(FOLDER), findings) {
         if disk::is_json(&entry) {
@@ -112,9 +115,10 @@ fn read(
 ) -> Option<Organization> {
     let main = tree.join(MAIN);
     let Some(text) = texts.get(&main) else {
+        // Guardrails that nobody applies are no doubt: they are off.
         let unused = texts.keys().map(|path| {
-            let hint = format!("`{MAIN}` would say where it applies");
-            Place::start(path).warning("there is no organization that it could be of", &hint)
+            let hint = format!("`{MAIN}` says where it applies; without one, remove it");
+            Place::start(path).error("there is no organization that it could be of", Some(&hint))
         });
         findings.extend(unused);
         return None;
@@ -454,7 +458,8 @@ fn named(node: &Node, key: &str) -> Use {
     }
 }
 
-const MAIN: &str = "organization.yaml";
+/// The organization's own file.
+pub(super) const MAIN: &str = "organization.yaml";
 
 const FOLDER: &str = "organization";
 

@@ -1,16 +1,17 @@
 //! The policies in force and the directory they come from: loads, reloads, follows.
 //!
 //! Flows in: the directory's versions. Flows out: published sets and refusals. A version is in force
-//! whole or not at all.
+//! whole or not at all; a candidate that is wrong holds back nothing but itself.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use crate::clock::SystemClock;
+use crate::policy::directory::organization::MAIN as ORGANIZATION;
 use crate::policy::directory::{DirectoryError, PoliciesConfig, PolicyDirectory, Rescan, Scope};
 use crate::policy::set::{PolicySet, PolicySets, UnknownCallers};
 use crate::snapshot::{Change, Part, SnapshotWriter};
@@ -42,6 +43,21 @@ struct State {
     unknown_callers: UnknownCallers,
     in_force: Option<PolicySets>,
     scan_time: Duration,
+    progress: Progress,
+}
+
+/// Whether the last read came to its end. One that a panic ended has left out some of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Done,
+    Reading,
+}
+
+/// What the directory holds: what can be in force, and why something is not.
+#[derive(Debug)]
+struct Version {
+    sets: Option<PolicySets>,
+    refused: Option<DirectoryError>,
 }
 
 /// When a reload publishes.
@@ -60,15 +76,27 @@ impl PolicyStore {
             unknown_callers: config.unknown_callers,
             in_force: None,
             scan_time: Duration::ZERO,
+            progress: Progress::Done,
         };
         let state = Arc::new(Mutex::new(state));
         Self { root: config.directory.clone(), writer, state }
     }
 
+    /// Reads the directory for the first time and puts it in force.
+    ///
+    /// # Errors
+    /// Something is wrong anywhere; nothing is in force then.
+    pub async fn load(&self) -> Result<(), DirectoryError> {
+        match self.reload().await? {
+            Reloaded::Loaded => Ok(()),
+            Reloaded::Unchanged => Err(DirectoryError::about(&self.root, "was not loaded", None)),
+        }
+    }
+
     /// Reads the whole directory, what did not change excepted, and puts it in force.
     ///
     /// # Errors
-    /// Something is wrong; what is in force goes on.
+    /// Something is wrong: what was in force in its place goes on.
     pub async fn reload(&self) -> Result<Reloaded, DirectoryError> {
         self.read(vec![Scope::All], When::Always).await
     }
@@ -94,7 +122,7 @@ impl PolicyStore {
 
     /// Follows the directory, for ever.
     pub async fn follow(&self) {
-        let mut watcher = TreeWatcher::new(&self.root);
+        let mut watcher = TreeWatcher::new(&self.root).await;
         // A change between the load and the first look is found here.
         let mut scopes = vec![Scope::All];
         loop {
@@ -103,7 +131,7 @@ impl PolicyStore {
             let is_unchanged = matches!(reloaded, Ok(Reloaded::Unchanged));
             if scopes.contains(&Scope::All) && !is_unchanged {
                 // Folders and links may lead elsewhere by now.
-                watcher.watch_again();
+                watcher.watch_again().await;
             }
             scopes = loop {
                 let poll_interval = self.poll_interval().await;
@@ -135,11 +163,33 @@ impl PolicyStore {
     }
 
     async fn read(&self, scopes: Vec<Scope>, when: When) -> Result<Reloaded, DirectoryError> {
+        self.run(move |store, state| store.read_now(state, &scopes, when)).await
+    }
+
+    /// Does something that may block or panic. After a panic the directory is read from nothing.
+    async fn run(
+        &self,
+        work: impl FnOnce(&Self, &mut State) -> Result<Reloaded, DirectoryError> + Send + 'static,
+    ) -> Result<Reloaded, DirectoryError> {
         let mut state = Arc::clone(&self.state).lock_owned().await;
-        let store = self.clone();
-        let work = move || store.read_now(&mut state, &scopes, when);
-        // What was interrupted is read again with the next change.
-        tokio::task::spawn_blocking(work).await.unwrap_or(Ok(Reloaded::Unchanged))
+        let (start, store) = (SystemClock.tick(), self.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            if state.progress == Progress::Reading {
+                state.directory = PolicyDirectory::new(store.root.clone());
+            }
+            work(&store, &mut state)
+        });
+        match done.await {
+            Ok(done) => done,
+            Err(error) => {
+                // The next looks are as far apart as if this one had come to its end.
+                self.state.lock().await.scan_time = start.elapsed();
+                let message = format!("reading was broken off: {error}");
+                let error = DirectoryError::about(&self.root, &message, None);
+                self.refuse(&error);
+                Err(error)
+            }
+        }
     }
 
     fn read_now(
@@ -149,23 +199,30 @@ impl PolicyStore {
         when: When,
     ) -> Result<Reloaded, DirectoryError> {
         let start = SystemClock.tick();
+        let scopes = match std::mem::replace(&mut state.progress, Progress::Reading) {
+            Progress::Done => scopes,
+            Progress::Reading => &[Scope::All],
+        };
         let rescan = state.directory.rescan(scopes);
         if scopes.contains(&Scope::All) {
             state.scan_time = start.elapsed();
         }
         if when == When::IfChanged && rescan == Rescan::Unchanged {
+            state.progress = Progress::Done;
             return Ok(Reloaded::Unchanged);
         }
-        match state.settled_sets(scopes) {
-            Ok(sets) => {
-                let accounts = sets.enforced.accounts.len();
-                let took = start.elapsed();
-                let directory = self.root.display();
-                tracing::info!(%directory, accounts, ?took, "policies loaded");
-                self.publish(state, sets);
-                Ok(Reloaded::Loaded)
-            }
-            Err(error) => {
+        let Version { sets, refused } = state.settled(scopes, &self.root);
+        if let Some(sets) = sets.filter(|sets| refused.is_none() || state.is_new(sets)) {
+            let accounts = sets.enforced.accounts.len();
+            let took = start.elapsed();
+            let directory = self.root.display();
+            tracing::info!(%directory, accounts, ?took, "policies loaded");
+            self.publish(state, sets);
+        }
+        state.progress = Progress::Done;
+        match refused {
+            None => Ok(Reloaded::Loaded),
+            Some(error) => {
                 self.refuse(&error);
                 Err(error)
             }
@@ -182,28 +239,63 @@ impl PolicyStore {
 
     fn refuse(&self, error: &DirectoryError) {
         let source = self.root.display().to_string();
-        tracing::warn!(directory = %source, %error, "policies refused; the old ones go on");
+        tracing::warn!(directory = %source, %error, "policies refused; what was in force in their place goes on");
         self.writer.refuse(Part::Policies, &source, SystemClock.now(), error.to_string());
         reloaded(&Part::Policies, ReloadResult::Refused);
     }
 }
 
 impl State {
-    /// The sets, or why there are none. What is wrong may be half written, so it is looked at again
-    /// for as long as it changes.
-    fn settled_sets(&mut self, scopes: &[Scope]) -> Result<PolicySets, DirectoryError> {
-        let mut sets = self.directory.sets(self.mode, self.unknown_callers);
+    /// The version after the last change. One could have come in the middle of the look, and what is
+    /// wrong may be half written: so it is looked at again for as long as it changes.
+    fn settled(&mut self, scopes: &[Scope], root: &Path) -> Version {
+        let mut version = self.version(root);
+        let mut is_resting = version.refused.is_none();
         for _ in 0..RETRIES_MAX {
-            if sets.is_ok() {
-                break;
+            if !is_resting {
+                std::thread::sleep(RETRY_AFTER);
             }
-            std::thread::sleep(RETRY_AFTER);
             if self.directory.rescan(scopes) == Rescan::Unchanged {
                 break;
             }
-            sets = self.directory.sets(self.mode, self.unknown_callers);
+            version = self.version(root);
+            is_resting = false;
         }
-        sets
+        version
+    }
+
+    /// What was read last. With something in force, the enforced tree does not wait for a candidate
+    /// to be mended.
+    fn version(&mut self, root: &Path) -> Version {
+        let (mode, unknown_callers) = (self.mode, self.unknown_callers);
+        let read = self.directory.sets(mode, unknown_callers);
+        let Some(before) = &self.in_force else {
+            return match read {
+                Ok(sets) => Version { sets: Some(sets), refused: None },
+                Err(error) => Version { sets: None, refused: Some(error) },
+            };
+        };
+        let (sets, refused) = match read {
+            Ok(sets) => (Some(sets), None),
+            Err(error) => {
+                let enforced = self.directory.enforced(unknown_callers);
+                let candidate = before.candidate.clone();
+                (enforced.map(|enforced| PolicySets { mode, enforced, candidate }), Some(error))
+            }
+        };
+        let has_lost = |sets: &PolicySets| sets.enforced.organization.is_none();
+        if before.enforced.organization.is_some() && sets.as_ref().is_some_and(has_lost) {
+            let hint = "write an organization without guardrails, or restart, if they are to end";
+            let message = "is gone, and its guardrails would be off";
+            let error = DirectoryError::about(&root.join(ORGANIZATION), message, Some(hint));
+            return Version { sets: None, refused: Some(error) };
+        }
+        Version { sets, refused }
+    }
+
+    fn is_new(&self, sets: &PolicySets) -> bool {
+        let before = self.in_force.as_ref();
+        before.is_none_or(|before| !Arc::ptr_eq(&before.enforced, &sets.enforced))
     }
 }
 
@@ -224,3 +316,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// A directory that changes without end is refused after this many looks.
 const RETRIES_MAX: usize = 5;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ const OPEN: &str =
     r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#;
 const TRUST: &str = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":"sts:AssumeRole"}]}"#;
 const DETAILS: &str = "accounts/111111111111/authorization-details.json";
+const NOBODY: &str = r#"{"UserDetailList":[]}"#;
 const KEY: &str = "arn:aws:kms:eu:111111111111:key/1";
 
 /// A directory with these files, by path and text.
@@ -373,10 +374,9 @@ fn a_profile_is_a_role_of_its_id() {
     let text = format!(
         r#"{{"id":"Profile-1a","name":"Deploy","trusted":[{{"iam_id":"IBMid-1"}},{{"claims":{{"/sub":"s"}}}}],"policies":[{ALLOW},{ALLOW}]}}"#
     );
-    let folder = directory(&[(path, &text)]);
+    let folder = directory(&[(path, &text), (DETAILS, NOBODY)]);
     let (sets, warnings) = load(&config(&folder)).unwrap();
     assert_eq!(warnings, []);
-    assert!(account(&sets).knows_principals());
     let entry = principal(&sets, "role/Profile-1a");
     assert_eq!(names(&entry.policies), ["Deploy, policy 1", "Deploy, policy 2"]);
     let profile = entry.profile.as_deref().unwrap();
@@ -407,6 +407,23 @@ fn a_profile_is_a_role_of_its_id() {
         r#"{"id":"Profile-1","polices":[]}"#,
         "1:19: unknown member `polices` in a trusted profile; hint: did you mean `policies`?",
     );
+}
+
+#[test]
+fn profiles_without_details_make_everybody_else_known() {
+    let path = "accounts/111111111111/profiles/p.json";
+    let profile = r#"{"id":"Profile-1"}"#;
+    let (sets, _) = load(&config(&directory(&[(path, profile)]))).unwrap();
+    assert!(account(&sets).knows_principals());
+    check(
+        &[(path, profile)],
+        &[
+            "warning accounts/111111111111:1:1: profiles and no `authorization-details.json`: others \
+           here have no policies; hint: put one with empty lists here if that is meant",
+        ],
+    );
+    check(&[(path, profile), (DETAILS, NOBODY)], &[]);
+    check(&[("accounts/111111111111/resources/r.json", r#"{"resource":"*"}"#)], &[]);
 }
 
 #[test]
@@ -540,7 +557,7 @@ fn what_is_not_read_is_told_and_what_is_hidden_is_not() {
         ("accounts/111111111111/resources/r.yaml", ""),
         ("accounts/111111111111/resources/r.json~", ""),
         ("accounts/111111111111/resources/.r.json.swp", ""),
-        ("candidate/accounts/111111111111/profiles/p.json", r#"{"id":"Profile-1"}"#),
+        ("candidate/accounts/111111111111/resources/r.json", r#"{"resource":"*"}"#),
         ("candidate/candidate/x", ""),
     ]);
     found.sort();
@@ -695,6 +712,22 @@ fn accounts_come_and_go() {
     fs::remove_dir_all(twice.folder.path()).unwrap();
     assert_eq!(twice.directory.rescan(&[Scope::All]), Rescan::Changed);
     assert!(twice.sets().is_err(), "a directory that is gone is no empty one");
+}
+
+#[test]
+fn an_account_that_cannot_be_looked_at_is_not_gone() {
+    for target in ["222222222222", "none"] {
+        let mut twice = Twice::new();
+        let folder = twice.folder.path().join("accounts/222222222222");
+        fs::remove_dir_all(&folder).unwrap();
+        symlink(target, &folder).unwrap();
+        assert_eq!(twice.rescan("accounts/222222222222"), Rescan::Changed);
+        let error = twice.sets().unwrap_err().to_string();
+        assert!(error.contains("accounts/222222222222:1:1: can't be read: "), "{error}");
+        fs::remove_file(&folder).unwrap();
+        assert_eq!(twice.rescan("accounts/222222222222"), Rescan::Changed);
+        assert_eq!(twice.sets().unwrap().enforced.accounts.len(), 1);
+    }
 }
 
 #[test]

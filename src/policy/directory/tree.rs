@@ -100,15 +100,12 @@ impl Tree {
         let home = home(self.lints, &id, &self.organization);
         let rescan = match (folder.is_dir(), self.accounts.get_mut(&id)) {
             (true, Some(account)) => account.rescan(home),
-            (true, None) => {
+            (true, None) if self.listing.is_empty() => {
                 self.accounts.insert(id, Account::read(id, folder, home));
                 Rescan::Changed
             }
-            (false, Some(_)) => {
-                self.accounts.remove(&id);
-                Rescan::Changed
-            }
-            (false, None) => Rescan::Unchanged,
+            // Gone, or nothing that can be looked at, or no longer: the listing tells which.
+            (_, Some(_) | None) => return self.rescan(),
         };
         self.noted(rescan)
     }

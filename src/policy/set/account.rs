@@ -40,6 +40,9 @@ pub enum AccountError {
     /// A text that is to be an ARN is none of the form that its place needs.
     #[error("`{0}` is no ARN of a user, role or key of the account")]
     Arn(Box<str>),
+    /// What a resource is encrypted with is no key.
+    #[error("`{0}` is no ARN of a key")]
+    Key(Box<str>),
     /// A resource is no pattern.
     #[error("`{0}`: {1}")]
     Pattern(Box<str>, Box<str>),
@@ -129,6 +132,11 @@ impl AccountPolicies {
     /// Two parts have one name, or a name is of no form that can be looked up.
     pub fn new(account: AccountId, parts: AccountParts) -> Result<Self, AccountError> {
         let principals = parts.principals.map(|list| principal_table(account, list)).transpose()?;
+        // A key that can't be looked up would be a key that nobody asks.
+        let mut named = parts.resources.iter().filter_map(|resource| resource.key.as_deref());
+        if let Some(wrong) = named.find(|key| !Arn::parse(key).is_some_and(Arn::is_key)) {
+            return Err(AccountError::Key(wrong.into()));
+        }
         let resources = ResourceIndex::new(parts.resources)?;
         let mut keys = HashTable::with_capacity(parts.keys.len());
         for key in parts.keys {
@@ -380,6 +388,26 @@ mod tests {
         let kind = PrincipalKind::AssumedRole;
         let principal = Principal::new(kind, session, Some("111111111111")).unwrap();
         assert!(account.principal(&principal).is_none());
+    }
+
+    #[test]
+    fn a_resource_is_encrypted_with_a_key_or_refused() {
+        let encrypted = |key: &str| {
+            let resource = ResourceEntry {
+                pattern: "arn:aws:s3:::b/*".into(),
+                policy: None,
+                key: Some(key.into()),
+                tags: Box::default(),
+                file: "r.json".into(),
+            };
+            let resources = vec![Arc::new(resource)];
+            let parts = AccountParts { resources, ..AccountParts::default() };
+            AccountPolicies::new(AccountId::parse("111111111111").unwrap(), parts)
+        };
+        encrypted("arn:aws:kms:eu:222222222222:key/1").unwrap();
+        for wrong in ["", "key/1", "arn:aws:kms:eu:111111111111:alias/a", "arn:aws:s3:::b"] {
+            assert_eq!(encrypted(wrong).unwrap_err(), AccountError::Key(wrong.into()));
+        }
     }
 
     #[test]

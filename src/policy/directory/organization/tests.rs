@@ -203,7 +203,32 @@ fn documents_that_no_level_names_are_told() {
     fs::remove_file(tree.path().join(MAIN)).unwrap();
     let files = scanned(&tree);
     assert!(files.organization().is_none());
-    assert_eq!(files.findings().len(), 3);
+    assert_eq!(errors(&files), vec!["there is no organization that it could be of"; 3]);
+}
+
+/// What refuses the organization.
+fn errors(files: &OrganizationFiles) -> Vec<&str> {
+    let is_error = |it: &&Finding| it.severity == crate::config::finding::Severity::Error;
+    files.findings().iter().filter(is_error).map(|it| &*it.message).collect()
+}
+
+#[test]
+fn an_organization_that_cannot_be_looked_at_is_not_absent() {
+    for target in ["none", MAIN] {
+        let tree = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(target, tree.path().join(MAIN)).unwrap();
+        let found = scanned(&tree);
+        assert!(errors(&found)[0].starts_with("can't be read: "), "{target}: {found:?}");
+    }
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("file"), "").unwrap();
+    let mut files = OrganizationFiles::default();
+    assert_eq!(files.rescan(&tree.path().join("file"), Lints::Off), Rescan::Changed);
+    let found = errors(&files);
+    assert!(found.len() == 2 && found[0].starts_with("can't be read: "), "{found:?}");
+    let mut files = OrganizationFiles::default();
+    assert_eq!(files.rescan(&tree.path().join("none"), Lints::Off), Rescan::Changed);
+    assert_eq!(files.findings(), [], "what is absent is no error");
 }
 
 #[test]
