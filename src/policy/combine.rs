@@ -129,9 +129,10 @@ fn grant(who: Who, resource_side: ResourceSide, sides: Sides) -> Result<Granted,
     let mut theirs = Missing::default();
     theirs.add(resource_side.side());
     match (who, resource) {
-        (Who::Outside, Some(Direct)) | (Who::Unknown, Some(_)) => Ok(Granted::Resource),
+        (Who::Outside | Who::SameAccount, Some(Direct)) | (Who::Unknown, Some(_)) => {
+            Ok(Granted::Resource)
+        }
         (Who::Outside, Some(Account | Session) | None) | (Who::Unknown, None) => Err(theirs),
-        (Who::SameAccount, Some(Direct)) => Ok(Granted::Resource),
         (Who::SameAccount, Some(Session)) => limits.none_or(Granted::Resource),
         (Who::SameAccount, Some(Account)) => own.none_or(Granted::Identity),
         (Who::SameAccount, None) => match resource_side {

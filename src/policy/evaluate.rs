@@ -211,9 +211,9 @@ struct ResourceGrants<'p> {
 }
 
 impl<'p, C: Context + ?Sized> Poll<'_, '_, 'p, C> {
-    /// Whether every level allows.
+    /// Whether every level allows. All are asked, since any of them may deny.
     fn levels(&mut self, levels: &'p [Level], layer: PolicyLayer) -> bool {
-        levels.iter().fold(true, |all, level| self.allows(level, layer) && all)
+        levels.iter().filter(|level| !self.allows(level, layer)).count() == 0
     }
 
     /// Whether what limits, if anything does, allows.

@@ -586,7 +586,7 @@ fn a_condition_tells_what_it_says() {
         ("NumericEquals", "-01.50"),
         ("DateLessThan", "2024-01-01T10:00+01:00"),
         ("IpAddress", "10.0.0.0/8"),
-        ("Bool", "True"),
+        ("Bool", "true"),
         ("Null", "false"),
         ("BinaryEquals", "aGk="),
         ("ArnEquals", "arn:aws:s3:::b"),

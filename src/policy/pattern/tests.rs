@@ -221,9 +221,9 @@ fn naive<C: Context>(pieces: &[Piece], text: &str, context: &C) -> bool {
     let literal =
         |start: &str| text.strip_prefix(start).is_some_and(|text| naive(rest, text, context));
     match first {
-        Piece::Any => (0..=text.len())
-            .filter(|at| text.is_char_boundary(*at))
-            .any(|at| naive(rest, &text[at..], context)),
+        Piece::Any => {
+            (0..=text.len()).filter_map(|at| text.get(at..)).any(|text| naive(rest, text, context))
+        }
         Piece::One => text.chars().next().is_some_and(|one| literal(&one.to_string())),
         Piece::Text(text) => literal(text),
         Piece::Variable { key, default } => {
