@@ -68,6 +68,15 @@ fn a_principal_is_one_of_its_tokens_account_or_a_service() {
     assert_eq!(of(Service, "", "1"), None);
 }
 
+#[test]
+fn a_tokens_text_makes_no_service_linked_role() {
+    let text = "arn:aws:iam::1:role/aws-service-role/x/admin";
+    let of_token = identity(IdentityType::User, text, Some("1"));
+    assert!(!principal(&of_token).unwrap().service_linked);
+    let of_scenario = Principal::new(PrincipalKind::Role, text, None).unwrap();
+    assert!(of_scenario.service_linked);
+}
+
 /// What becomes of a request of an account that no policy knows.
 fn outcome(perimeter: Mode, policies: Option<Mode>, caller: &str) -> Result<(), Layer> {
     let owner = AccountId::parse(OWNER).unwrap();

@@ -85,6 +85,15 @@ impl World {
 
     /// What a key has, as text.
     fn value(&self, key: &str) -> Option<String> {
+        self.asked(|context| told(context.values(&ConditionKey::new(key))))
+    }
+
+    /// The same in the question about a key of an account.
+    fn value_for_key(&self, key: &str, account: &str) -> Option<String> {
+        self.asked(|context| told(context.values_for_key(&ConditionKey::new(key), account)))
+    }
+
+    fn asked<T>(&self, ask: impl FnOnce(&RequestContext<'_>) -> T) -> T {
         let action = Action::parse("orders:GetOrder").unwrap();
         let keys: Vec<RouteKey> = self
             .route
@@ -111,22 +120,37 @@ impl World {
         let text = &*self.identity.principal;
         let kind = PrincipalKind::of(text).unwrap();
         let principal = Principal::new(kind, text, None).unwrap();
-        let context = RequestContext::new(&self.identity, principal, &request, self.known, NOW);
-        match context.values(&ConditionKey::new(key)) {
-            Values::Absent => None,
-            Values::Many(texts) => Some(format!("{texts:?}")),
-            Values::One(Value::Text(text)) => Some(text.to_owned()),
-            Values::One(Value::Address(address)) => Some(address.to_string()),
-            Values::One(Value::Bool(is)) => Some(is.to_string()),
-            Values::One(Value::Number(number)) => Some(number.to_string()),
-            Values::One(Value::Time(time)) => Some(format!("at {time}")),
-        }
+        ask(&RequestContext::new(&self.identity, principal, &request, self.known, NOW))
     }
 
     #[track_caller]
     fn check(&self, key: &str, expect: Option<&str>) {
         assert_eq!(self.value(key).as_deref(), expect, "{key} of {}", self.identity.principal);
     }
+}
+
+fn told(values: Values<'_>) -> Option<String> {
+    match values {
+        Values::Absent => None,
+        Values::Many(texts) => Some(format!("{texts:?}")),
+        Values::One(Value::Text(text)) => Some(text.to_owned()),
+        Values::One(Value::Address(address)) => Some(address.to_string()),
+        Values::One(Value::Bool(is)) => Some(is.to_string()),
+        Values::One(Value::Number(number)) => Some(number.to_string()),
+        Values::One(Value::Time(time)) => Some(format!("at {time}")),
+    }
+}
+
+#[test]
+fn what_is_the_resources_is_not_its_keys() {
+    let mut world = World::of(USER);
+    world.route.push(("aws:ResourceTag/team", "red"));
+    assert_eq!(world.value("aws:ResourceTag/team").as_deref(), Some("red"));
+    assert_eq!(world.value("aws:ResourceAccount").as_deref(), Some("222222222222"));
+    let of_key = |key| world.value_for_key(key, "333333333333");
+    assert_eq!(of_key("aws:ResourceTag/team"), None);
+    assert_eq!(of_key("aws:ResourceAccount").as_deref(), Some("333333333333"));
+    assert_eq!(of_key("aws:SourceIp").as_deref(), Some("192.0.2.10"));
 }
 
 #[test]

@@ -188,6 +188,28 @@ fn a_key_has_its_own_policy() {
 }
 
 #[test]
+fn a_key_in_another_account_is_under_that_accounts_guardrails() {
+    let mut set = set();
+    let mut organization = Organization::default();
+    let rcp = Box::new([level("rcp-of-the-keys-account")]);
+    let member = Membership { rcp, ..Membership::default() };
+    organization.accounts.insert(id("333333333333"), member);
+    set.organization = Some(Arc::new(organization));
+    let principal = Principal::new(PrincipalKind::User, ANA, None).unwrap();
+    let [action, key_action] = ["orders:Get", "kms:Decrypt"].map(|it| Action::parse(it).unwrap());
+    let asked = Asked {
+        principal,
+        action: &action,
+        resource: Resource::Named(Arn::parse(ORDER).unwrap()),
+        owner: id(OWNER),
+        key_action: Some(&key_action),
+    };
+    let policies = set.applicable(&asked).policies;
+    assert_eq!(levels(policies.key.unwrap().rcp), "rcp-of-the-keys-account");
+    assert_eq!(levels(policies.rcp), "");
+}
+
+#[test]
 fn callers_of_unknown_accounts_count_as_configured() {
     let identity = |set: &PolicySet, caller| ask(set, caller, "orders:Get", ORDER, OWNER).identity;
     let outside = "arn:aws:iam::999999999999:user/x";
