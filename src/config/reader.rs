@@ -277,7 +277,7 @@ impl<'a> Reader<'a> {
     /// Where the document's relative paths start.
     pub(super) fn relative_path_hint(&self) -> String {
         let here = self.directory.as_os_str().is_empty();
-        let directory = if here { Path::new(".") } else { &*self.directory };
+        let directory = if here { Path::new(".") } else { self.directory };
         format!("a relative path starts at `{}`", directory.display())
     }
 

@@ -131,7 +131,7 @@ impl<'a> Words<'a> {
                 Side::Rcp => lacks.extend(self.lacking_levels(PolicyLayer::Rcp, steps)),
                 Side::CallerIdentity => lacks.push(self.lacking_identity()),
                 Side::Resource | Side::Key | Side::Trust => {
-                    lacks.push(self.lacking_resource(steps))
+                    lacks.push(self.lacking_resource(steps));
                 }
                 Side::Boundary => lacks.push(self.lacking_limit(PolicyLayer::Boundary, steps)),
                 Side::Session if !self.has_session_policy => lacks.push(format!(
