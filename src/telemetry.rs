@@ -79,23 +79,32 @@ pub fn events_written(action: &'static str, events: u64) {
     counter!("crossgate_events_written_total", "action" => action).increment(events);
 }
 
-/// Whether a verified token was still known.
+/// Whether something was still known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheResult {
     /// It was.
     Hit,
-    /// It had to be verified.
+    /// It had to be found out.
     Miss,
+}
+
+impl CacheResult {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
+    }
 }
 
 /// The counter of verified tokens that were known or not (`crossgate_token_cache_total`), to be
 /// kept by who counts on the request path.
 pub fn token_cache(result: CacheResult) -> Counter {
-    let result = match result {
-        CacheResult::Hit => "hit",
-        CacheResult::Miss => "miss",
-    };
-    counter!("crossgate_token_cache_total", "result" => result)
+    counter!("crossgate_token_cache_total", "result" => result.as_str())
+}
+
+fn decision_cache(result: CacheResult) -> Counter {
+    counter!("crossgate_decision_cache_total", "result" => result.as_str())
 }
 
 /// How reading an issuer's keys ended.
@@ -164,6 +173,7 @@ pub struct DecisionMetrics {
     duration: Histogram,
     // By layer, mode, decision and standing, in this order.
     decisions: Vec<Counter>,
+    policy_evaluations: Counter,
 }
 
 impl DecisionMetrics {
@@ -179,7 +189,13 @@ impl DecisionMetrics {
                 }
             }
         }
-        Self { duration: histogram!("crossgate_decision_duration_seconds"), decisions }
+        // No answer of the policies is kept: a hit is a zero, for who computes with both.
+        let _: Counter = decision_cache(CacheResult::Hit);
+        Self {
+            duration: histogram!("crossgate_decision_duration_seconds"),
+            decisions,
+            policy_evaluations: decision_cache(CacheResult::Miss),
+        }
     }
 
     /// Counts one verdict of a layer.
@@ -204,6 +220,11 @@ impl DecisionMetrics {
         if let Some(counter) = self.decisions.get(layer + mode + decision + standing) {
             counter.increment(1);
         }
+    }
+
+    /// Counts one evaluation of a set of policies.
+    pub fn policies_evaluated(&self) {
+        self.policy_evaluations.increment(1);
     }
 
     /// Records how long a whole decision took.
@@ -287,9 +308,10 @@ fn request_counter(route: &str, outcome: Outcome) -> Counter {
     )
 }
 
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     ("crossgate_requests_total", "Requests by route and what became of them"),
     ("crossgate_decisions_total", "Verdicts of each layer by mode, decision and standing"),
+    ("crossgate_decision_cache_total", "Policy decisions that were known or had to be evaluated"),
     ("crossgate_token_cache_total", "Look-ups of verified tokens"),
     ("crossgate_jwks_refresh_total", "Reads of an issuer's keys"),
     ("crossgate_snapshot_reloads_total", "New versions of a part of the configuration"),

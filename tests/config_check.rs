@@ -189,3 +189,22 @@ fn the_program_ends_as_promised() {
     assert_eq!(run(&[]), (Some(2), false, true));
     assert_eq!(run(&["--no-such-flag"]), (Some(2), false, true));
 }
+
+#[test]
+fn where_relative_paths_start_has_a_name() {
+    let place = Place::new(
+        &format!("{GOOD}policies: {{ directory: none, mode: limited }}\n"),
+        "accounts:\n  a: { mode: report-only, allowlist: [a] }\n",
+    );
+    let file = place.path("crossgate.yaml");
+    let check = |config: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crossgate"));
+        command.current_dir(file.parent().unwrap()).args(["check", "--config"]);
+        String::from_utf8(command.arg(config).output().unwrap().stdout).unwrap()
+    };
+    let told = check(Path::new("crossgate.yaml"));
+    assert!(told.contains("a relative path starts at `.`"), "{told}");
+    let told = check(&file);
+    let directory = format!("a relative path starts at `{}`", file.parent().unwrap().display());
+    assert!(told.contains(&directory), "{told}");
+}

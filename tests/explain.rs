@@ -221,6 +221,11 @@ fn what_could_not_be_decided_ends_with_2() {
     check(&place, &with(&["--config", "none.yaml"]), "none.yaml");
     check(&place, &with(&["--token-file", "none"]), "`none`");
     check(&place, &with(&["--header", "authorization: Bearer x"]), "`--token`");
+    for header in ["Authorization: Bearer s3cr3t", "Bearer s3cr3t", "s3cr3t Bearer: a"] {
+        check(&place, &with(&["--header", "a: b", "--header", header]), "`--header` number 2: ");
+        let output = place.explain(&with(&["--header", header]));
+        assert!(!String::from_utf8(output.stderr).unwrap().contains("s3cr3t"));
+    }
     check(&place, &with(&["--header", "no colon"]), "`Name: value`");
     check(&place, &with(&["--source-ip", "here"]), "--source-ip");
     check(&place, &[], "--path");
@@ -269,7 +274,7 @@ fn policies_are_told_side_by_side_with_the_places_of_their_statements() {
     perimeter  not asked: the caller is of the owner's own account
     policy     allow (identity); mode limited, enforced
                identity policies of user/IBMid-550009FB7N: allow it
-                 matched: Allow orders, statement 1 `Read` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:23:15
+                 matched: Allow orders, statement 2 `Read` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:23:15
     result     forwarded
     "#);
     let (code, denied) = place.text(&token, &ORDER.replace("orders/1", "orders/2"));
@@ -282,8 +287,8 @@ fn policies_are_told_side_by_side_with_the_places_of_their_statements() {
     perimeter  not asked: the caller is of the owner's own account
     policy     implicit deny (identity); mode limited, enforced
                identity policies of user/IBMid-550009FB7N: do not allow it
-                 not matched: Allow orders, statement 0 `Write` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:17:15: it is not about this action
-                 not matched: Allow orders, statement 1 `Read` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:23:15: it is not about this resource
+                 not matched: Allow orders, statement 1 `Write` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:17:15: it is not about this action
+                 not matched: Allow orders, statement 2 `Read` at policies/accounts/59bcbfa6ea2f006b4ed7094c1a08dcdd/authorization-details.json:23:15: it is not about this resource
                lacking: account 59bcbfa6ea2f006b4ed7094c1a08dcdd must allow orders:GetOrder on arn:aws:orders::59bcbfa6ea2f006b4ed7094c1a08dcdd:order/2 to arn:aws:iam::59bcbfa6ea2f006b4ed7094c1a08dcdd:user/IBMid-550009FB7N; no identity policy of user/IBMid-550009FB7N does
     result     403 policy_denied
     "#);
@@ -293,4 +298,63 @@ fn policies_are_told_side_by_side_with_the_places_of_their_statements() {
     assert_eq!((&enforced["decision"], &enforced["layer"]), (&json!("allow"), &json!("identity")));
     assert_eq!(enforced["statements"][0]["sid"], json!("Read"));
     assert_eq!(enforced["steps"][0]["statements"][0]["matched"], json!(false));
+}
+
+/// The owner's users may read orders from one network and by TLS.
+fn behind_a_proxy(place: &Place) {
+    with_policies(place);
+    let edge = "policies: { directory: policies, mode: limited }\n\
+                trusted_proxies: [127.0.0.0/8]\n";
+    place.write("crossgate.yaml", &format!("{CONFIG}{edge}"));
+    let account = place.directory.path().join("policies/accounts").join(OWNER);
+    let file = account.join("authorization-details.json");
+    let mut details: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let statements = &mut details["UserDetailList"][0]["UserPolicyList"][0]["PolicyDocument"];
+    statements["Statement"][1]["Condition"] = json!({
+        "IpAddress": { "aws:SourceIp": "203.0.113.0/24" },
+        "Bool": { "aws:SecureTransport": "true" },
+        "StringNotEquals": { "aws:UserAgent": "curl" },
+    });
+    fs::write(&file, details.to_string()).unwrap();
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_as_the_proxy_believes_it() {
+    let place = Place::new();
+    behind_a_proxy(&place);
+    let token = place.user(OWNER);
+    let explain =
+        |more: &[&str]| place.json(&[&["--token", &token, "--path", ORDER][..], more].concat());
+    let address = ["--header", "x-forwarded-for: 203.0.113.9"];
+    let protocol = ["--header", "X-Forwarded-Proto: https"];
+    let (code, report) = explain(&[address, protocol].concat());
+    assert_eq!(code, Some(0), "{report}");
+    let client = json!({ "address": "203.0.113.9", "transport": "https", "proxy": "127.0.0.1" });
+    assert_eq!(report["client"], client);
+    assert_eq!(explain(&address).0, Some(1));
+    assert_eq!(explain(&protocol).0, Some(1));
+    let (code, report) = explain(&[&address[..], &protocol, &["--source-ip", "10.0.0.1"]].concat());
+    assert_eq!(code, Some(1));
+    let client = json!({ "address": "10.0.0.1", "transport": "http", "proxy": null });
+    assert_eq!(report["client"], client);
+    let agent = ["--header", "user-agent: curl"];
+    assert_eq!(explain(&[address, protocol, agent].concat()).0, Some(1));
+    // Of two agents the proxy believes none, so the condition has no value to compare.
+    assert_eq!(explain(&[address, protocol, agent, agent].concat()).0, Some(0));
+}
+
+#[test]
+fn a_head_that_the_proxy_refuses_is_refused() {
+    let place = Place::new();
+    let token = place.user(FRIEND);
+    for headers in [
+        &["--header", "host: a", "--header", "host: a"][..],
+        &["--header", "host: a@b"],
+        &["--header", "transfer-encoding: gzip"],
+    ] {
+        let args = [&["--token", &token, "--path", ORDER][..], headers].concat();
+        let (code, report) = place.json(&args);
+        assert_eq!(code, Some(1));
+        assert_eq!(report["result"]["status"], json!(400), "{report}");
+    }
 }

@@ -82,6 +82,7 @@ fn every_metric_of_the_interface_is_there_after_traffic() {
         "crossgate_decision_duration_seconds_count",
         "crossgate_request_duration_seconds_bucket",
         "crossgate_upstream_duration_seconds_bucket",
+        "crossgate_decision_cache_total",
         "crossgate_token_cache_total",
         "crossgate_jwks_refresh_total",
         "crossgate_jwks_age_seconds",

@@ -652,6 +652,8 @@ fn what_policies_say_is_counted() {
         .map(|count| format!("{count}")),
         ["2", "1", "0", "3"]
     );
+    let evaluated = |result| metrics.sum("crossgate_decision_cache_total", &[("result", result)]);
+    assert_eq!(format!("{} {}", evaluated("miss"), evaluated("hit")), "6 0");
     let requests = |outcome| metrics.sum("crossgate_requests_total", &[("outcome", outcome)]);
     assert_eq!(format!("{} {}", requests("forwarded"), requests("policy_denied")), "2 1");
     for names in metrics.label_names("crossgate_decisions_total") {

@@ -130,8 +130,8 @@ fn text_is_a_sentence_a_scenario() {
     let output = simulate(&["--format", "text", "-"], lines.join("\n").as_bytes());
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r#"
-    a: allow (identity): p, statement 0 `S`
-    2: explicit deny (identity): p, statement 0 `S`
+    a: allow (identity): p, statement 1 `S`
+    2: explicit deny (identity): p, statement 1 `S`
     c: implicit deny (identity): no caller identity policy
     �[2J: error: `request` is missing
     "#);
@@ -154,4 +154,29 @@ fn who_waits_for_an_answer_before_asking_on_gets_it() {
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
     assert_eq!((rest.as_str(), child.wait().unwrap().code()), ("", Some(0)));
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    let mut child = crossgate()
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{}", scenario(&json!(1), "Allow")).unwrap();
+    drop(stdin);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_byte_order_mark_begins_the_input_and_no_scenario() {
+    let lines = format!("\u{feff}{}\n\u{feff}{{}}\n", scenario(&json!(1), "Allow"));
+    let output = simulate(&["-"], lines.as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(decisions(&output)[0], (json!(1), json!("allow")));
 }

@@ -11,21 +11,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use http::header::{REFERER, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method, Request, Uri, request};
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 
 use super::token::{self as token_command, VerifyArgs};
 use crate::clock::{SystemClock, UnixSeconds};
 use crate::config::{self, Config, ConfigError};
 use crate::decision;
-use crate::iam::{AccountId, Arn, AuthzRequest, Identity, RequestOrigin, Transport};
+use crate::forward::{ClientAddress, Protocol};
+use crate::iam::{AccountId, Arn, AuthzRequest, Identity};
 use crate::perimeter::SettingsIndex;
 use crate::policy::directory::{self, DirectoryError};
 use crate::policy::explain::{LevelNames, Trace};
 use crate::policy::request_context::{Known, RequestContext};
 use crate::policy::set::{Asked, Organization, PolicySet};
 use crate::policy::{Question, Resource};
-use crate::proxy::Rejection;
+use crate::proxy::{self, Rejection};
 use crate::route::{self, QuestionBuffer};
 use crate::settings;
 use crate::snapshot::Snapshot;
@@ -36,7 +37,7 @@ mod policy;
 mod report;
 
 use policy::{PolicyReport, SetReport};
-use report::{PerimeterReport, Report, RouteReport, SettingsSource};
+use report::{ClientReport, PerimeterReport, Report, RouteReport, SettingsSource};
 
 /// Arguments of `crossgate explain`.
 #[derive(Args, Clone)]
@@ -57,9 +58,10 @@ pub struct ExplainArgs {
     #[arg(long)]
     pub path: Uri,
     /// A header of the request; may be given more than once
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The client's address
+    // Read later: clap's errors would show what may be a secret.
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The address of who connects: the client's, or a trusted proxy's
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub source_ip: IpAddr,
     /// Decide at this time instead of now
@@ -103,6 +105,20 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExplainError {
+    /// The walk that explains came to another answer than the decision.
+    #[error(
+        "the steps above come to another answer than the proxy, which goes by its own; this is a \
+         mistake in crossgate"
+    )]
+    Contradiction,
+    /// A header is none. Never with its value, which may be a secret.
+    #[error("`--header` number {number}: {why}")]
+    Header {
+        /// Counted from 1.
+        number: usize,
+        /// Why.
+        why: &'static str,
+    },
     /// The configuration can't be read or is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -147,9 +163,10 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
 /// # Errors
 /// The configuration, settings, policies or keys can't be read, or the steps can't be written.
 pub fn explain(args: &ExplainArgs, out: &mut dyn Write) -> Result<Outcome, ExplainError> {
+    let headers = read_headers(&args.headers)?;
     let config = config::load(&args.config)?;
     let token = read_token(args)?;
-    let case = Case::load(args, config, token)?;
+    let case = Case::load(args, config, token, headers)?;
     let mut report = Report::default();
     let outcome = match case.decide(&mut report) {
         Ok(()) => Outcome::Permitted,
@@ -163,7 +180,7 @@ pub fn explain(args: &ExplainArgs, out: &mut dyn Write) -> Result<Outcome, Expla
         Format::Text => report.write_text(out)?,
     }
     out.flush()?;
-    Ok(outcome)
+    if report.is_contradicted { Err(ExplainError::Contradiction) } else { Ok(outcome) }
 }
 
 /// One request and all that it is decided by.
@@ -172,7 +189,8 @@ struct Case<'a> {
     snapshot: Snapshot,
     settings: SettingsSource,
     token: Option<String>,
-    transport: Transport,
+    headers: HeaderMap,
+    protocol: Protocol,
     now: UnixSeconds,
 }
 
@@ -181,6 +199,7 @@ impl<'a> Case<'a> {
         args: &'a ExplainArgs,
         config: Config,
         token: Option<String>,
+        headers: HeaderMap,
     ) -> Result<Self, ExplainError> {
         let settings = SettingsSource::read(config.settings_file.as_deref())?;
         let index = match &settings.file {
@@ -206,18 +225,23 @@ impl<'a> Case<'a> {
         };
         // As a client of the first listener would come.
         let is_tls = config.listeners.first().is_some_and(|listener| listener.tls.is_some());
-        let transport = if is_tls { Transport::Tls } else { Transport::Plain };
+        let protocol = if is_tls { Protocol::Https } else { Protocol::Http };
         let now = args.at.map_or_else(|| SystemClock.now().seconds(), UnixSeconds);
-        Ok(Self { args, snapshot, settings, token, transport, now })
+        Ok(Self { args, snapshot, settings, token, headers, protocol, now })
     }
 
     /// The proxy's steps, in the proxy's order.
     fn decide(&self, report: &mut Report) -> Result<(), Rejection> {
         let head = self.head();
+        proxy::check_head(&head, self.snapshot.edge.limits.headers)?;
         let path = route::decode(head.uri.path())?;
         let found = self.snapshot.routes.find(&head.method, &path);
         let matched = found.ok_or(Rejection::NoRoute)?;
         report.route = Some(RouteReport::of(&head.method, matched.route));
+        let peer = ClientAddress::of_peer(self.args.source_ip.to_canonical());
+        let client = proxy::client_address(&peer, &head, &self.snapshot);
+        let origin = proxy::origin(&head, &client, self.protocol);
+        report.client = Some(ClientReport::of(&origin, &client, peer.address));
         if decision::permit_public(matched.route).is_some() {
             return Ok(());
         }
@@ -228,13 +252,6 @@ impl<'a> Case<'a> {
             error => Rejection::BadToken(error),
         })?;
         report.identity = Some((&identity).into());
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let origin = RequestOrigin {
-            source_ip: self.args.source_ip,
-            transport: self.transport,
-            user_agent: text(USER_AGENT),
-            referer: text(REFERER),
-        };
         let mut buffer = QuestionBuffer::default();
         let request = matched.ask(&head, origin, &mut buffer)?;
         report.question = Some((&request).into());
@@ -245,8 +262,15 @@ impl<'a> Case<'a> {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = self.args.method.clone();
         head.uri = self.args.path.clone();
-        for (name, value) in &self.args.headers {
-            head.headers.append(name, value.clone());
+        head.headers.clone_from(&self.headers);
+        // What every client sends and nobody wants to write.
+        if head.uri.authority().is_none() && !head.headers.contains_key(HOST) {
+            head.headers.insert(HOST, HeaderValue::from_static("localhost"));
+        }
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        if let Some(mut value) = bearer.and_then(|text| HeaderValue::try_from(text).ok()) {
+            value.set_sensitive(true);
+            head.headers.insert(AUTHORIZATION, value);
         }
         head
     }
@@ -273,6 +297,11 @@ impl<'a> Case<'a> {
                 .as_deref()
                 .map(|set| traced(set, Mode::Limited, Standing::Candidate)),
         });
+        report.is_contradicted = match (&report.policy, &evaluation.policy) {
+            (Some(told), Some(decided)) => told.contradicts(decided),
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => true,
+        };
         evaluation.permit().map(drop).map_err(Rejection::Denied)
     }
 
@@ -333,12 +362,23 @@ fn read_token(args: &ExplainArgs) -> Result<Option<String>, ExplainError> {
         .map_err(|token_command::CannotRun(why)| ExplainError::Token(why))
 }
 
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is `Name: value`")?;
-    let name: HeaderName = name.trim().parse().map_err(|_| format!("no header name: `{name}`"))?;
-    if name == http::header::AUTHORIZATION {
-        return Err("the token is given by `--token` or `--token-file`".to_owned());
+fn read_headers(texts: &[String]) -> Result<HeaderMap, ExplainError> {
+    let mut headers = HeaderMap::new();
+    for (text, number) in texts.iter().zip(1..) {
+        let (name, value) =
+            parse_header(text).map_err(|why| ExplainError::Header { number, why })?;
+        let added = headers.try_append(name, value);
+        added.map_err(|_| ExplainError::Header { number, why: "there are too many" })?;
     }
-    let value = value.trim().parse().map_err(|_| "the value has control characters".to_owned())?;
+    Ok(headers)
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let (name, value) = text.split_once(':').ok_or("a header is `Name: value`")?;
+    let name: HeaderName = name.trim().parse().map_err(|_| "that is no header's name")?;
+    if name == AUTHORIZATION {
+        return Err("the token is given by `--token` or `--token-file`");
+    }
+    let value = value.trim().parse().map_err(|_| "the value has control characters")?;
     Ok((name, value))
 }

@@ -96,6 +96,7 @@ pub fn write(args: &ValidateArgs, out: &mut dyn Write) -> io::Result<Outcome> {
             }
             Err(error) => {
                 complain(&format!("can't read {}: {error}", file.display()));
+                report.push(FindingJson::unreadable(file, &error));
                 outcome = Outcome::Unreadable;
             }
         }
@@ -125,9 +126,12 @@ fn is_standard_input(file: &Path) -> bool {
     file == Path::new("-")
 }
 
+fn name(file: &Path) -> String {
+    if is_standard_input(file) { "<stdin>".to_owned() } else { file.display().to_string() }
+}
+
 fn validated(file: &Path, bytes: Vec<u8>, policy_type: PolicyType) -> Validated {
-    let name =
-        if is_standard_input(file) { "<stdin>".to_owned() } else { file.display().to_string() };
+    let name = name(file);
     match String::from_utf8(bytes) {
         Ok(text) => {
             let findings = findings(&name, &text, policy_type);
@@ -248,6 +252,20 @@ struct FindingJson {
     severity: &'static str,
     message: String,
     hint: Option<String>,
+}
+
+impl FindingJson {
+    /// A file without a text has its only place at its start.
+    fn unreadable(file: &Path, error: &io::Error) -> Self {
+        Self {
+            file: name(file),
+            line: 1,
+            column: 1,
+            severity: Severity::Error.as_str(),
+            message: format!("can't read the file: {error}"),
+            hint: None,
+        }
+    }
 }
 
 /// How much of a line is shown before what is meant.

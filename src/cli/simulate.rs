@@ -63,7 +63,7 @@ pub enum SimulateError {
     Output(io::Error),
 }
 
-/// Runs the command: 0 every scenario was decided, 1 some could not be, 2 could not run.
+/// Runs the command: 0 every scenario was decided or nobody reads on, 1 some could not be, 2 could not run.
 pub fn run(args: &SimulateArgs) -> ExitCode {
     let unreadable = |error| SimulateError::Input { file: args.file.clone(), error };
     let input: Box<dyn Read> = if args.file == Path::new("-") {
@@ -77,6 +77,10 @@ pub fn run(args: &SimulateArgs) -> ExitCode {
     match simulate(args, input, io::stdout().lock()) {
         Ok(Outcome::Decided) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
+        // Who reads the answers has read enough.
+        Err(SimulateError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => could_not_run(&error),
     }
 }
@@ -101,6 +105,7 @@ pub fn simulate(
     let mut output = BufWriter::with_capacity(BUFFER_BYTES, output);
     let mut outcome = Outcome::Decided;
     let mut line = Vec::new();
+    let mut is_first = true;
     loop {
         // Who feeds a pipe may wait for this answer before the next question.
         if input.buffer().is_empty() {
@@ -108,6 +113,9 @@ pub fn simulate(
         }
         if !read_line(&mut input, &mut line).map_err(unreadable)? {
             break;
+        }
+        if std::mem::take(&mut is_first) && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
         }
         let result = match (line.len(), std::str::from_utf8(line.trim_ascii())) {
             (LINE_ENDED_BYTES_MAX.., _) => {
@@ -179,10 +187,11 @@ fn answered(answer: &ScenarioAnswer) -> String {
 }
 
 fn statement(statement: &ScenarioStatement) -> String {
-    let (policy, index) = (printable(&statement.policy), statement.index);
+    // People count from 1.
+    let (policy, number) = (printable(&statement.policy), statement.index.saturating_add(1));
     match &*statement.sid {
-        "" => format!("{policy}, statement {index}"),
-        sid => format!("{policy}, statement {index} `{}`", printable(sid)),
+        "" => format!("{policy}, statement {number}"),
+        sid => format!("{policy}, statement {number} `{}`", printable(sid)),
     }
 }
 
@@ -193,6 +202,9 @@ fn printable(text: &str) -> String {
 
 /// So many bytes, with the line's end if there is one, are too long.
 const LINE_ENDED_BYTES_MAX: usize = LINE_BYTES_MAX + 3;
+
+/// Some editors begin a file with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Some dozen scenarios at a time.
 const BUFFER_BYTES: usize = 64 * 1024;

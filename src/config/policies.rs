@@ -18,7 +18,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Table<'_>) -> Option<PoliciesC
         let path = reader.path(node, "directory")?;
         if !path.is_dir() {
             let message = format!("`directory` `{}` is no directory", node.written());
-            let hint = format!("a relative path starts at `{}`", reader.directory().display());
+            let hint = reader.relative_path_hint();
             reader.findings.error_hint(node.at, message, hint);
             return None;
         }

@@ -67,11 +67,6 @@ impl<'a> Reader<'a> {
         Self { findings, directory }
     }
 
-    /// Where relative paths start.
-    pub(super) fn directory(&self) -> &'a Path {
-        self.directory
-    }
-
     /// Opens a mapping; each key that is not `known` is a finding.
     pub(super) fn table<'n>(
         &mut self,
@@ -272,11 +267,18 @@ impl<'a> Reader<'a> {
                 self.findings.error_hint(
                     node.at,
                     format!("can't read `{what}` `{}`: {error}", node.written()),
-                    format!("a relative path starts at `{}`", self.directory.display()),
+                    self.relative_path_hint(),
                 );
                 None
             }
         }
+    }
+
+    /// Where the document's relative paths start.
+    pub(super) fn relative_path_hint(&self) -> String {
+        let here = self.directory.as_os_str().is_empty();
+        let directory = if here { Path::new(".") } else { self.directory };
+        format!("a relative path starts at `{}`", directory.display())
     }
 
     /// Adds what a node is not, and what it is.

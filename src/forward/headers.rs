@@ -296,9 +296,9 @@ fn is_client_only(name: &HeaderName, prefix: &[u8], trust: Trust) -> bool {
         name.len() >= prefix.len()
             && name.iter().zip(prefix).all(|(byte, expected)| fold(*byte) == fold(*expected))
     };
-    // Policies decide by the method of the request line, so no field may name another one.
-    let is_method = starts_with(b"x-http-method") || starts_with(b"x-method-override");
-    if is_method || starts_with(prefix) {
+    // Policies decide by the method and target of the request line, so no field may name others.
+    let names_another_request = ANOTHER_REQUEST.iter().any(|name| starts_with(name));
+    if names_another_request || starts_with(prefix) {
         return true;
     }
     match trust {
@@ -309,7 +309,6 @@ fn is_client_only(name: &HeaderName, prefix: &[u8], trust: Trust) -> bool {
                 || starts_with(b"forwarded")
                 || starts_with(b"x-real-ip")
                 || starts_with(b"x-original-")
-                || starts_with(b"x-rewrite-url")
         }
     }
 }
@@ -340,6 +339,16 @@ fn join_cookies(headers: &mut HeaderMap) {
         headers.insert(header::COOKIE, joined);
     }
 }
+
+/// By fields that start so some frameworks take another method or target than the request line's.
+const ANOTHER_REQUEST: [&[u8]; 6] = [
+    b"x-http-method",
+    b"x-method-override",
+    b"x-forwarded-method",
+    b"x-original-method",
+    b"x-original-url",
+    b"x-rewrite-url",
+];
 
 /// The header that every answer carries: the decision's id.
 pub const DECISION_HEADER: HeaderName = HeaderName::from_static("x-crossgate-decision");

@@ -9,7 +9,8 @@ mod pool;
 
 pub use body::{BodyError, RequestBody, UpstreamBody};
 pub use headers::{
-    ClientAddress, DECISION_HEADER, IdentityHeaders, Protocol, client_protocol, forwarded_chain,
+    ClientAddress, DECISION_HEADER, IdentityHeaders, Protocol, Trust, client_protocol,
+    forwarded_chain,
 };
 
 use std::cell::Cell;

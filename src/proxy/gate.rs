@@ -283,6 +283,7 @@ impl Recorder {
         standing: Standing,
         own_id: &mut Option<Uuid>,
     ) {
+        self.metrics.policies_evaluated();
         let PolicyVerdict { verdict, answer } = policy;
         let (list, len) = if verdict.reported(standing) { notes(answer) } else { NO_NOTES };
         let statements = list.get(..len).unwrap_or_default();
@@ -352,7 +353,7 @@ const NO_NOTES: Notes<'static> =
     ([StatementNote { policy: "", sid: "", index: 0, effect: Effect::Deny }; STATEMENTS_MAX], 0);
 
 /// Where a request came from. What the client says of itself is taken along, never believed.
-fn origin<'h>(
+pub(crate) fn origin<'h>(
     head: &'h request::Parts,
     client: &ClientAddress,
     protocol: Protocol,
@@ -384,7 +385,7 @@ fn route_metrics(snapshot: &Snapshot) -> Rc<[RouteMetrics]> {
 }
 
 /// The client behind the peer; without trusted proxies it is the peer.
-fn client_address(
+pub(crate) fn client_address(
     peer: &ClientAddress,
     head: &request::Parts,
     snapshot: &Snapshot,

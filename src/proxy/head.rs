@@ -11,7 +11,7 @@ use crate::proxy::Rejection;
 /// # Errors
 /// More than one `Authorization` or `Host`, a body coded otherwise than in chunks, a missing or malformed `Host`, a target for another
 /// host, or too many fields.
-pub(super) fn check(head: &request::Parts, headers_max: usize) -> Result<(), Rejection> {
+pub(crate) fn check(head: &request::Parts, headers_max: usize) -> Result<(), Rejection> {
     if head.headers.len() > headers_max {
         return Err(Rejection::HeadersTooMany);
     }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::report::{BAD, DIM, GOOD, printable};
+use crate::decision::{PolicyVerdict, PolicyVerdicts};
 use crate::policy::explain::{Element, Step, Trace, Tried, TriedStatement};
 use crate::policy::{Missing, Outcome, PolicyLayer, Side, StatementRef};
 use crate::verdict::{Enforcement, Mode, Standing};
@@ -55,6 +56,20 @@ struct StatementReport {
     file: String,
     line: u32,
     column: u32,
+}
+
+impl PolicyReport {
+    /// Whether the walk that explains came to another answer than the decision.
+    pub(super) fn contradicts(&self, decided: &PolicyVerdicts<'_>) -> bool {
+        let is_same = |told: &SetReport, decided: &PolicyVerdict<'_>| {
+            told.decision == decided.answer.outcome.as_str()
+        };
+        let candidate_is_same = match (&self.candidate, &decided.candidate) {
+            (Some(told), Some(decided)) => is_same(told, decided),
+            (told, decided) => told.is_none() && decided.is_none(),
+        };
+        !(is_same(&self.enforced, &decided.enforced) && candidate_is_same)
+    }
 }
 
 impl SetReport {
@@ -148,7 +163,9 @@ impl TriedReport {
             (true, _) | (_, 0) => String::new(),
             (false, _) => format!(" at {file}:{line}:{column}"),
         };
-        let name = printable(&format!("{effect} {policy}, statement {index}{sid}{place}"));
+        // People count from 1, programs get the index.
+        let number = index.saturating_add(1);
+        let name = printable(&format!("{effect} {policy}, statement {number}{sid}{place}"));
         match &self.because {
             None => writeln!(out, "             matched: {name}"),
             Some(why) => {
@@ -174,3 +191,40 @@ impl StatementReport {
 
 /// As many statements of a side as a reader looks through.
 const SHOWN_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{PolicyAnswer, Statements};
+    use crate::verdict::{Decision, Reason, Verdict};
+
+    #[test]
+    fn another_answer_than_the_decisions_is_a_contradiction() {
+        let report = |candidate: bool| PolicyReport {
+            enforced: SetReport::of_nobody(Mode::Limited, Standing::Enforced),
+            candidate: candidate.then(|| SetReport::of_nobody(Mode::Limited, Standing::Candidate)),
+        };
+        let decided = |outcome| PolicyVerdict {
+            verdict: Verdict {
+                decision: Decision::Deny,
+                reason: Reason::PolicyImplicitDeny,
+                mode: Mode::Limited,
+            },
+            answer: PolicyAnswer {
+                outcome,
+                layer: PolicyLayer::Identity,
+                statements: Statements::default(),
+                missing: Missing::default(),
+            },
+        };
+        let same = decided(Outcome::ImplicitDeny);
+        let other = decided(Outcome::Allow);
+        let one = |enforced| PolicyVerdicts { enforced, candidate: None };
+        let two = |candidate| PolicyVerdicts { enforced: same, candidate: Some(candidate) };
+        assert!(!report(false).contradicts(&one(same)));
+        assert!(report(false).contradicts(&one(other)));
+        assert!(!report(true).contradicts(&two(same)));
+        assert!(report(true).contradicts(&two(other)));
+        assert!(report(true).contradicts(&one(same)));
+    }
+}

@@ -1,6 +1,7 @@
 //! The steps of one decision, as they are written.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
@@ -9,7 +10,8 @@ use serde::Serialize;
 
 use super::policy::PolicyReport;
 use crate::decision::Evaluation;
-use crate::iam::{AccountId, AuthzRequest, Identity, IdentityKind};
+use crate::forward::{ClientAddress, Trust};
+use crate::iam::{AccountId, AuthzRequest, Identity, IdentityKind, RequestOrigin, Transport};
 use crate::perimeter::{SettingsIndex, TypeSetting};
 use crate::proxy::Rejection;
 use crate::route::Route;
@@ -20,11 +22,15 @@ use crate::verdict::{Decision, Outcome, Standing, Verdict};
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) route: Option<RouteReport>,
+    pub(super) client: Option<ClientReport>,
     pub(super) identity: Option<IdentityReport>,
     pub(super) question: Option<QuestionReport>,
     pub(super) perimeter: Option<PerimeterReport>,
     pub(super) policy: Option<PolicyReport>,
     result: ResultReport,
+    /// The walk that explains came to another answer than the decision.
+    #[serde(skip)]
+    pub(super) is_contradicted: bool,
 }
 
 /// What the client sees.
@@ -44,6 +50,15 @@ pub(super) struct RouteReport {
     path: Box<str>,
     upstream: Box<str>,
     public: bool,
+}
+
+/// Where the request comes from.
+#[derive(Debug, Serialize)]
+pub(super) struct ClientReport {
+    address: IpAddr,
+    transport: &'static str,
+    /// The trusted proxy that told so.
+    proxy: Option<IpAddr>,
 }
 
 /// Whom the token proves.
@@ -121,6 +136,9 @@ impl Report {
             let public = if *public { ", public" } else { "" };
             writeln!(out, "route      {method} {path} to upstream {upstream}{public}")?;
         }
+        if let Some(ClientReport { address, transport, proxy: Some(proxy) }) = &self.client {
+            writeln!(out, "client     {address} over {transport}, as {proxy} says")?;
+        }
         if let Some(identity) = &self.identity {
             identity.write_text(out)?;
         }
@@ -168,6 +186,17 @@ impl RouteReport {
             upstream: route.upstream.name.clone(),
             public: route.question.is_none(),
         }
+    }
+}
+
+impl ClientReport {
+    pub(super) fn of(origin: &RequestOrigin<'_>, client: &ClientAddress, peer: IpAddr) -> Self {
+        let transport = match origin.transport {
+            Transport::Plain => "http",
+            Transport::Tls => "https",
+        };
+        let proxy = (client.trust == Trust::Trusted).then_some(peer);
+        Self { address: origin.source_ip, transport, proxy }
     }
 }
 

@@ -161,7 +161,7 @@ fn what_an_untrusted_client_says_of_addresses_is_gone() {
 }
 
 #[test]
-fn no_field_names_another_method() {
+fn no_field_names_another_method_or_target() {
     let fields = [
         ("host", "h"),
         ("x-http-method-override", "DELETE"),
@@ -170,6 +170,11 @@ fn no_field_names_another_method() {
         ("x-http-method", "DELETE"),
         ("x-method-override", "DELETE"),
         ("x~method_override", "DELETE"),
+        ("x-forwarded-method", "DELETE"),
+        ("x-original-method", "DELETE"),
+        ("X_Original_URL", "/DELETE"),
+        ("x-rewrite-url", "/DELETE"),
+        ("X.Rewrite.Url", "/DELETE"),
         ("x-method", "kept"),
         ("x-http", "kept"),
         ("method-override", "kept"),

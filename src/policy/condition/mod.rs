@@ -61,7 +61,7 @@ impl CompiledCondition {
             return None;
         };
         let kind = operator.comparison.kind;
-        let operand = Operand::parse(kind, &condition.values, version, findings)?;
+        let operand = Operand::parse(kind, condition, version, findings)?;
         Some(Self { key: ConditionKey::new(&condition.key.text), operator, operand })
     }
 
@@ -120,6 +120,11 @@ impl CompiledCondition {
             (Compared::Unreadable, negated) => negated && effect == Effect::Deny,
         }
     }
+}
+
+/// Whether nobody may be told a key's values: who picks an external ID must read it nowhere.
+pub(crate) fn is_secret(key: &str) -> bool {
+    key.eq_ignore_ascii_case("sts:ExternalId")
 }
 
 /// An empty text is an empty set to set operators.

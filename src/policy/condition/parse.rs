@@ -9,28 +9,29 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::policy::condition::date::Moment;
+use crate::policy::condition::is_secret;
 use crate::policy::condition::number::{Decimal, is_digits};
 use crate::policy::condition::operand::{ArnValue, Operand, Presence, bool_of, is_bool};
 use crate::policy::condition::operator::{Kind, Texts};
-use crate::policy::document::{Text, Version};
+use crate::policy::document::{Condition, Version};
 use crate::policy::finding::{PolicyFinding, shown};
-use crate::policy::pattern::{Glob, Syntax, arn_parts};
+use crate::policy::pattern::{Glob, PatternError, Syntax, arn_parts};
 
 impl Operand {
-    /// Parses values; what is wrong or doubtful is added to the findings.
+    /// Parses a condition's values; what is wrong or doubtful is added to the findings.
     pub(super) fn parse(
         kind: Kind,
-        values: &[Text],
+        condition: &Condition,
         version: Version,
         findings: &mut Vec<PolicyFinding>,
     ) -> Option<Self> {
         let variables = version == Version::V2012;
         let texts = Syntax { wildcards: false, variables };
         Some(match kind {
-            Kind::Arn => Self::Arn(parse_arns(values, variables, findings)?),
-            Kind::Binary => Self::Binary(each(values, findings, parse_binary)?),
+            Kind::Arn => Self::Arn(parse_arns(condition, variables, findings)?),
+            Kind::Binary => Self::Binary(each(condition, findings, parse_binary)?),
             Kind::Bool => {
-                let globs = each(values, findings, |value| parse_bool(value, texts))?;
+                let globs = each(condition, findings, |value| parse_bool(value, texts))?;
                 match &*globs {
                     [glob] => match glob.as_literal().and_then(bool_of) {
                         Some(wanted) => Self::Flag(wanted),
@@ -39,19 +40,19 @@ impl Operand {
                     _ => Self::Bool(globs),
                 }
             }
-            Kind::Date(order) => Self::Date(order, each(values, findings, parse_date)?),
-            Kind::Ip => Self::Ip(each(values, findings, parse_network)?.into_vec().into()),
-            Kind::Null => Self::Null(each(values, findings, parse_null)?),
-            Kind::Number(order) => Self::Number(order, each(values, findings, parse_number)?),
+            Kind::Date(order) => Self::Date(order, each(condition, findings, parse_date)?),
+            Kind::Ip => Self::Ip(each(condition, findings, parse_network)?.into_vec().into()),
+            Kind::Null => Self::Null(each(condition, findings, parse_null)?),
+            Kind::Number(order) => Self::Number(order, each(condition, findings, parse_number)?),
             Kind::String(Texts::Like) => {
                 let syntax = Syntax { wildcards: true, variables };
-                Self::Like(syntax, each(values, findings, |value| parse_glob(value, syntax))?)
+                Self::Like(syntax, each(condition, findings, |value| parse_glob(value, syntax))?)
             }
             Kind::String(Texts::EqualInLowerCase) => {
-                Self::EqualInLowerCase(each(values, findings, |value| parse_glob(value, texts))?)
+                Self::EqualInLowerCase(each(condition, findings, |value| parse_glob(value, texts))?)
             }
             Kind::String(Texts::Equal) => {
-                let globs = each(values, findings, |value| parse_glob(value, texts))?;
+                let globs = each(condition, findings, |value| parse_glob(value, texts))?;
                 let literals = globs.iter().map(|glob| glob.as_literal().map(CompactString::from));
                 match literals.collect::<Option<SmallVec<[CompactString; 1]>>>() {
                     Some(mut literals) => {
@@ -67,31 +68,63 @@ impl Operand {
 
 /// Parses each value; `None` if one is wrong.
 fn each<T>(
-    values: &[Text],
+    condition: &Condition,
     findings: &mut Vec<PolicyFinding>,
     parse: impl Fn(&str) -> Result<T, Wrong>,
 ) -> Option<Box<[T]>> {
+    let values = &condition.values;
     let mut parsed = Vec::with_capacity(values.len());
     for value in values {
         match parse(&value.text) {
             Ok(one) => parsed.push(one),
-            Err(Wrong { message, hint }) => findings
-                .push(PolicyFinding::error(value.offset, value.len, message).with_hint(hint)),
+            Err(Wrong { problem, hint }) => {
+                let message = problem.message(told(condition, &value.text).as_deref());
+                let finding = PolicyFinding::error(value.offset, value.len, message);
+                findings.push(finding.with_hint(hint));
+            }
         }
     }
     (parsed.len() == values.len()).then(|| parsed.into())
 }
 
+/// A value as messages show it; `None` if no message may.
+fn told(condition: &Condition, value: &str) -> Option<String> {
+    (!is_secret(&condition.key.text)).then(|| shown(value))
+}
+
+/// Stands for a value that no message may show.
+const NOT_SHOWN: &str = "the value, which is not shown,";
+
 /// Why a value is wrong.
 struct Wrong {
-    message: String,
+    problem: Problem,
     hint: &'static str,
 }
 
+/// What is wrong, without the value itself.
+enum Problem {
+    /// It is not what the operator compares.
+    NoSuch(&'static str),
+    /// Its variables can't be read.
+    Syntax(PatternError),
+}
+
 impl Wrong {
-    fn new(text: &str, what: &str, hint: &'static str) -> Self {
+    fn new(text: &str, what: &'static str, hint: &'static str) -> Self {
         let hint = if text.contains("${") { NO_VARIABLES } else { hint };
-        Self { message: format!("{} is no {what}", shown(text)), hint }
+        Self { problem: Problem::NoSuch(what), hint }
+    }
+}
+
+impl Problem {
+    fn message(&self, value: Option<&str>) -> String {
+        match (self, value) {
+            (Self::NoSuch(what), value) => {
+                format!("{} is no {what}", value.unwrap_or(NOT_SHOWN))
+            }
+            (Self::Syntax(error), Some(value)) => format!("{error}: {value}"),
+            (Self::Syntax(error), None) => error.to_string(),
+        }
     }
 }
 
@@ -100,21 +133,22 @@ const NO_VARIABLES: &str = "policy variables are replaced in version 2012-10-17 
 
 fn parse_glob(text: &str, syntax: Syntax) -> Result<Glob, Wrong> {
     Glob::parse(text, syntax).map_err(|error| Wrong {
-        message: format!("{error}: {}", shown(text)),
+        problem: Problem::Syntax(error),
         hint: "write `${key}` or `${key, 'default'}`; a plain `$` is `${$}`",
     })
 }
 
 fn parse_arns(
-    values: &[Text],
+    condition: &Condition,
     variables: bool,
     findings: &mut Vec<PolicyFinding>,
 ) -> Option<Box<[ArnValue]>> {
-    let arns = each(values, findings, |text| parse_arn(text, variables))?;
-    for (value, arn) in values.iter().zip(&arns) {
+    let arns = each(condition, findings, |text| parse_arn(text, variables))?;
+    for (value, arn) in condition.values.iter().zip(&arns) {
         if matches!(arn, ArnValue::Nothing(_)) {
-            let message =
-                format!("{} has fewer than six parts and matches no ARN", shown(&value.text));
+            let told = told(condition, &value.text);
+            let told = told.as_deref().unwrap_or(NOT_SHOWN);
+            let message = format!("{told} has fewer than six parts and matches no ARN");
             let hint = "write `arn:partition:service:region:account:resource`";
             findings.push(PolicyFinding::warning(value.offset, value.len, message).with_hint(hint));
         }

@@ -741,6 +741,31 @@ fn scaled(text: &str) -> i128 {
     digits
 }
 
+#[test]
+fn no_finding_shows_an_external_id() {
+    for (operator, value) in [
+        ("Null", "s3cr3t"),
+        ("NumericEquals", "s3cr3t"),
+        ("DateGreaterThan", "s3cr3t"),
+        ("ArnLike", "s3cr3t"),
+        ("ArnEquals", "arn:${s3cr3t"),
+        ("StringEquals", "s3cr3t${"),
+        ("StringLike", "s3cr3t${a${b}}"),
+        ("Bool", "s3cr3t"),
+        ("BinaryEquals", "s3cr3t"),
+        ("IpAddress", "s3cr3t"),
+    ] {
+        for key in ["sts:ExternalId", "STS:externalid"] {
+            let found =
+                CompiledCondition::check(&condition(operator, key, &[value]), Version::V2012);
+            assert!(!found.is_empty(), "{operator}");
+            assert!(!found.iter().any(|it| it.to_string().contains("s3cr3t")), "{found:?}");
+        }
+        let other = CompiledCondition::check(&condition(operator, "k", &[value]), Version::V2012);
+        assert!(other.iter().all(|it| it.message.contains("s3cr3t")), "{other:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn decimals_compare_as_whole_numbers_of_the_same_scale(

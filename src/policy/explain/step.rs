@@ -1,7 +1,7 @@
 //! One side's policies, tried statement by statement.
 
 use crate::policy::combine::PolicyLayer;
-use crate::policy::condition::CompiledCondition;
+use crate::policy::condition::{CompiledCondition, is_secret};
 use crate::policy::context::{ConditionKey, Context, Value, Values};
 use crate::policy::evaluate::StatementRef;
 use crate::policy::principal::PrincipalMatch;
@@ -142,7 +142,7 @@ fn try_statement<C: Context + ?Sized>(
 
 /// What a condition compares with, in words.
 fn wanted(condition: &CompiledCondition) -> String {
-    if HIDDEN.contains(&condition.key.as_str()) {
+    if is_secret(condition.key.as_str()) {
         return "a value that is not shown".to_owned();
     }
     let values = condition.values();
@@ -157,7 +157,7 @@ fn had<C: Context + ?Sized>(key: &ConditionKey, context: &C) -> String {
     let values = context.values(key);
     match values {
         Values::Absent | Values::Many([]) => "the request has no value for it".to_owned(),
-        _ if HIDDEN.contains(&key.as_str()) => "the request's value is not shown".to_owned(),
+        _ if is_secret(key.as_str()) => "the request's value is not shown".to_owned(),
         Values::One(value) => format!("the request has `{}`", shown(value)),
         Values::Many(values) => format!("the request has {}", listed(values)),
     }
@@ -190,9 +190,6 @@ fn cut(text: &str) -> String {
     }
     start
 }
-
-/// The keys whose values are told to nobody.
-const HIDDEN: [&str; 1] = ["sts:externalid"];
 
 /// More values than these are not needed to see why a condition does not hold.
 const VALUES_MAX: usize = 5;

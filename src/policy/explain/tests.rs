@@ -423,6 +423,26 @@ fn external_ids_are_never_shown() {
 }
 
 #[test]
+fn a_caller_that_is_named_lacks_the_condition_and_not_the_name() {
+    let condition = json!({ "StringEquals": { "sts:ExternalId": "s3cr3t" } });
+    let named = |mut policy: Value| {
+        policy["Statement"][0]["Condition"] = condition.clone();
+        json!({ "resource": policy })
+    };
+    let role = "the trust policy of role/t names arn:aws:iam::111111111111:user/a for \
+                sts:AssumeRole under a condition that is not met: `StringEquals` of \
+                `sts:externalid`";
+    assert_eq!(lacks(USER, TRUST, &named(trusting(aws(USER)))), role);
+    let other = lacks(USER, TRUST, &named(trusting(aws(OTHER))));
+    assert!(other.ends_with("does not name arn:aws:iam::111111111111:user/a for sts:AssumeRole"));
+    let queue = lacks(OTHER, QUEUE, &named(to("Allow", aws(OTHER))));
+    assert!(
+        queue.ends_with("; a condition is not met: `StringEquals` of `sts:externalid`"),
+        "{queue}"
+    );
+}
+
+#[test]
 fn what_a_request_has_is_cut_and_harmless() {
     let mut policy = allow();
     policy["Statement"][0]["Condition"] = json!({ "ForAnyValue:StringEquals": { "s3:k": "v" } });

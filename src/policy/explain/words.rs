@@ -2,7 +2,7 @@
 
 use super::LevelNames;
 use super::gate::{Form, Relation};
-use super::step::Step;
+use super::step::{Element, Step, Tried};
 use crate::iam::Arn;
 use crate::policy::combine::{Missing, PolicyLayer, Side};
 use crate::policy::principal::{PrincipalKind, PrincipalMatch};
@@ -130,7 +130,9 @@ impl<'a> Words<'a> {
                 Side::Scp => lacks.extend(self.lacking_levels(PolicyLayer::Scp, steps)),
                 Side::Rcp => lacks.extend(self.lacking_levels(PolicyLayer::Rcp, steps)),
                 Side::CallerIdentity => lacks.push(self.lacking_identity()),
-                Side::Resource | Side::Key | Side::Trust => lacks.push(self.lacking_resource()),
+                Side::Resource | Side::Key | Side::Trust => {
+                    lacks.push(self.lacking_resource(steps));
+                }
                 Side::Boundary => lacks.push(self.lacking_limit(PolicyLayer::Boundary, steps)),
                 Side::Session if !self.has_session_policy => lacks.push(format!(
                     "{} has no session policy, without which a federated user may do nothing",
@@ -165,10 +167,13 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn lacking_resource(&self) -> String {
+    fn lacking_resource(&self, steps: &[Step<'_>]) -> String {
         let Self { caller, caller_account, owner, action, resource, .. } = self;
         let policy = self.resource_policy();
         let is_outside = self.relation == Relation::CrossAccount;
+        let unmet = unmet_condition(self.form.layer_and_side().0, steps);
+        let but = unmet.as_ref().map(|it| format!("; a condition is not met: {it}"));
+        let but = but.unwrap_or_default();
         match (self.has_resource_policy, self.form) {
             (false, Form::Key | Form::KeyOfResource) => {
                 format!("no key policy of {resource} is known, and nothing else lets it be used")
@@ -182,16 +187,26 @@ impl<'a> Words<'a> {
             ),
             (true, Form::Key | Form::KeyOfResource) if is_outside => {
                 format!(
-                    "the {policy} does not let account {caller_account} use the key for {action}"
+                    "the {policy} does not let account {caller_account} use the key for \
+                     {action}{but}"
                 )
             }
             (true, Form::Key | Form::KeyOfResource) => {
                 format!(
-                    "the {policy} neither lets {caller} do {action} nor leaves it to the account"
+                    "the {policy} neither lets {caller} do {action} nor leaves it to the \
+                     account{but}"
                 )
             }
-            (true, Form::Role) => format!("the {policy} does not name {caller} for {action}"),
-            (true, Form::Ordinary) => format!("the {policy} does not allow {action} to {caller}"),
+            (true, Form::Role) => match unmet {
+                None => format!("the {policy} does not name {caller} for {action}"),
+                Some(unmet) => format!(
+                    "the {policy} names {caller} for {action} under a condition that is not met: \
+                     {unmet}"
+                ),
+            },
+            (true, Form::Ordinary) => {
+                format!("the {policy} does not allow {action} to {caller}{but}")
+            }
         }
     }
 
@@ -210,6 +225,19 @@ impl<'a> Words<'a> {
             Form::Role => format!("trust policy of {}", short(self.resource)),
         }
     }
+}
+
+/// The first condition that alone kept an Allow of a side from matching; never its values.
+fn unmet_condition(layer: PolicyLayer, steps: &[Step<'_>]) -> Option<String> {
+    let step = steps.iter().find(|step| step.layer == layer)?;
+    step.tried.iter().find_map(|it| match &it.tried {
+        Tried::Unmatched(Element::Condition { operator, key, .. })
+            if it.statement.effect() == Effect::Allow =>
+        {
+            Some(format!("`{operator}` of `{key}`"))
+        }
+        Tried::Matched(_) | Tried::Unmatched(_) => None,
+    })
 }
 
 /// A level's name and its policies' names.

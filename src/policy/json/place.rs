@@ -17,7 +17,7 @@ pub fn place(text: &str, offset: usize) -> (usize, usize) {
 /// use crossgate::policy::json::Lines;
 ///
 /// let lines = Lines::new("{\n  \"é\": 1\n}");
-/// assert_eq!(lines.place(9), (2, 8));
+/// assert_eq!(lines.place(9), (2, 7));
 /// assert_eq!(lines.line(2), "  \"é\": 1");
 /// ```
 #[derive(Clone, Debug)]

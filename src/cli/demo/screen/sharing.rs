@@ -91,7 +91,7 @@ perimeter  permit (account_allowlisted)
            settings.yaml:3:3: mode limited
 policy     implicit deny (key); mode limited, enforced
            resource policy of order/8: allows it
-             matched: Allow order/8, statement 0
+             matched: Allow order/8, statement 1
            identity policies of user/pat: allow it
            identity policies of user/pat: allow it
            lacking: the key policy does not let it
