@@ -189,3 +189,19 @@ fn the_program_ends_as_promised() {
     assert_eq!(run(&[]), (Some(2), false, true));
     assert_eq!(run(&["--no-such-flag"]), (Some(2), false, true));
 }
+
+#[test]
+fn how_much_is_not_shown_is_told_and_counted() {
+    let account = |it| format!("  a{it}: {{ mode: limited, allowlist: [b] }}\n");
+    let accounts: String = (0..250).map(account).collect();
+    let place = Place::new(GOOD, &format!("accounts:\n{accounts}"));
+    let (outcome, text) = place.text();
+    assert_eq!(outcome, Outcome::Passed);
+    assert!(text.contains("warning: 50 more warnings are not shown\n\n"), "{text}");
+    assert!(text.ends_with("ok: crossgate.yaml, 250 warnings\n"), "{text}");
+    let (_, json) = place.check(false, Format::Json);
+    assert!(
+        json.contains("\"message\":\"50 more warnings are not shown\",\"hint\":null}]}"),
+        "{json}"
+    );
+}
