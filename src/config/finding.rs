@@ -25,7 +25,7 @@ pub struct Finding {
     /// What to do about it.
     pub hint: Option<String>,
     /// The line of the document that `at` starts in.
-    pub shown: Shown,
+    pub shown: Box<Shown>,
     /// How many findings it stands for that are not kept one by one; 0: it is one itself.
     pub omitted: usize,
 }
@@ -146,7 +146,7 @@ impl Diagnostic for Finding {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let bytes_of =
             |text: &str, chars: usize| text.chars().take(chars).map(char::len_utf8).sum::<usize>();
-        let Shown { text, before } = &self.shown;
+        let Shown { text, before } = &*self.shown;
         let start = bytes_of(text, *before);
         let end = bytes_of(text, before.saturating_add(self.at.width));
         let span = SourceSpan::from((start, end - start));
@@ -219,7 +219,7 @@ impl Findings {
                 at,
                 message: more(severity.as_str(), omitted),
                 hint: None,
-                shown: Shown::default(),
+                shown: Box::default(),
                 omitted,
             });
         }
@@ -243,7 +243,7 @@ impl Findings {
             at,
             message: plain(message),
             hint: hint.map(plain),
-            shown: Shown::of(&self.text, offset),
+            shown: Box::new(Shown::of(&self.text, offset)),
             omitted: 0,
         });
     }
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(shown.text, expect);
         let mut findings = Findings::new(Path::new("t"), &text);
         findings.error(Span { line: 1, column: 806, width: 5 }, "wrong");
-        assert_eq!(findings.into_sorted().first().unwrap().shown, shown);
+        assert_eq!(findings.into_sorted().first().unwrap().shown.as_ref(), &shown);
         assert_eq!(Shown::of("a\r\n  bé c\r\n", 5).text, "  bé c");
     }
 

@@ -61,7 +61,7 @@ impl<'s> Side<'s> {
 
     /// What all sides grant.
     pub(super) fn all(sides: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let all = sides.into_iter().try_fold(Self::open(), |all, side| all.and(side))?;
+        let all = sides.into_iter().try_fold(Self::open(), Self::and)?;
         (!all.is_empty()).then_some(all)
     }
 

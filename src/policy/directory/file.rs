@@ -32,7 +32,7 @@ pub(super) struct File<'t> {
 pub(super) struct Place {
     pub(super) file: Arc<Path>,
     pub(super) at: Span,
-    pub(super) shown: Shown,
+    pub(super) shown: Box<Shown>,
 }
 
 /// An object, and what it is called in messages.
@@ -127,7 +127,7 @@ impl<'t> File<'t> {
     /// Where a node is, for later.
     pub(super) fn place(&self, node: &Node) -> Place {
         let at = self.span(node.offset, node.len);
-        let shown = Shown::of(self.text, node.offset);
+        let shown = Box::new(Shown::of(self.text, node.offset));
         Place { file: Arc::clone(&self.path), at, shown }
     }
 
@@ -354,7 +354,7 @@ impl<'t> File<'t> {
 impl Place {
     /// The start of a file or folder, for what is about all of it.
     pub(super) fn start(path: &Path) -> Self {
-        Self { file: path.into(), at: Span::START, shown: Shown::default() }
+        Self { file: path.into(), at: Span::START, shown: Box::default() }
     }
 
     /// An error here.
