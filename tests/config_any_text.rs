@@ -107,8 +107,8 @@ proptest! {
             prop_assert!(!finding.message.contains('\n'), "{finding:?}");
             for label in finding.labels().into_iter().flatten() {
                 let end = label.offset() + label.len();
-                prop_assert!(finding.line_text.is_char_boundary(label.offset()), "{finding:?}");
-                prop_assert!(finding.line_text.is_char_boundary(end), "{finding:?}");
+                prop_assert!(finding.shown.text.is_char_boundary(label.offset()), "{finding:?}");
+                prop_assert!(finding.shown.text.is_char_boundary(end), "{finding:?}");
             }
         }
     }

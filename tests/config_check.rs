@@ -208,3 +208,19 @@ fn where_relative_paths_start_has_a_name() {
     let directory = format!("a relative path starts at `{}`", file.parent().unwrap().display());
     assert!(told.contains(&directory), "{told}");
 }
+
+#[test]
+fn how_much_is_not_shown_is_told_and_counted() {
+    let account = |it| format!("  a{it}: {{ mode: limited, allowlist: [b] }}\n");
+    let accounts: String = (0..250).map(account).collect();
+    let place = Place::new(GOOD, &format!("accounts:\n{accounts}"));
+    let (outcome, text) = place.text();
+    assert_eq!(outcome, Outcome::Passed);
+    assert!(text.contains("warning: 50 more warnings are not shown\n\n"), "{text}");
+    assert!(text.ends_with("ok: crossgate.yaml, 250 warnings\n"), "{text}");
+    let (_, json) = place.check(false, Format::Json);
+    assert!(
+        json.contains("\"message\":\"50 more warnings are not shown\",\"hint\":null}]}"),
+        "{json}"
+    );
+}

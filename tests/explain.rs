@@ -309,12 +309,14 @@ fn behind_a_proxy(place: &Place) {
     let account = place.directory.path().join("policies/accounts").join(OWNER);
     let file = account.join("authorization-details.json");
     let mut details: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let statements = &mut details["UserDetailList"][0]["UserPolicyList"][0]["PolicyDocument"];
+    let statements =
+        details.pointer_mut("/UserDetailList/0/UserPolicyList/0/PolicyDocument").unwrap();
     statements["Statement"][1]["Condition"] = json!({
         "IpAddress": { "aws:SourceIp": "203.0.113.0/24" },
         "Bool": { "aws:SecureTransport": "true" },
         "StringNotEquals": { "aws:UserAgent": "curl" },
     });
+    statement.insert("Condition".to_owned(), condition);
     fs::write(&file, details.to_string()).unwrap();
 }
 

@@ -116,7 +116,10 @@ fn write_text(out: &mut dyn Write, args: &CheckArgs, findings: &[Finding]) -> io
     for finding in findings {
         write_finding(out, finding)?;
     }
-    let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
+    let count = |severity| {
+        let same = findings.iter().filter(|it| it.severity == severity);
+        same.map(|it| it.omitted.max(1)).sum::<usize>()
+    };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let file = args.config.display();
     let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
@@ -146,8 +149,8 @@ fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
     writeln!(out, "{file}:{at}: {style}{severity}{style:#}: {}", finding.message)?;
     Excerpt {
         number: at.line,
-        text: finding.line_text.clone(),
-        before: at.column.saturating_sub(1),
+        text: finding.shown.text.clone(),
+        before: finding.shown.before,
         width: at.width,
     }
     .write(out, style, finding.hint.as_deref())

@@ -9,7 +9,7 @@ use anstyle::Style;
 pub(super) struct Excerpt {
     /// The line's number, from 1.
     pub(super) number: usize,
-    /// The line, or the part of it that is shown.
+    /// The line, or the part of it that is shown; nothing is shown of an empty one.
     pub(super) text: String,
     /// How many characters of `text` come before what is meant.
     pub(super) before: usize,
@@ -32,8 +32,10 @@ impl Excerpt {
         let indent: String =
             text.chars().take(*before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let marks = "^".repeat((*width).clamp(1, rest.max(1)));
-        writeln!(out, " {DIM}{number} |{DIM:#} {}", printable(text))?;
-        writeln!(out, " {DIM}{margin} |{DIM:#} {indent}{style}{marks}{style:#}")?;
+        if !text.is_empty() {
+            writeln!(out, " {DIM}{number} |{DIM:#} {}", printable(text))?;
+            writeln!(out, " {DIM}{margin} |{DIM:#} {indent}{style}{marks}{style:#}")?;
+        }
         if let Some(hint) = hint {
             writeln!(out, " {DIM}{margin} ={DIM:#} hint: {}", printable(hint))?;
         }

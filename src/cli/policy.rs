@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::cli::check::{ERROR, Format, GOOD, WARNING, counted};
 use crate::cli::excerpt::{Excerpt, printable};
+use crate::config::finding::Shown;
 use crate::policy::json::{self, Lines};
 use crate::policy::lint::{self, Home};
 use crate::policy::{self, PolicyFinding, PolicyType, Severity, Source, document};
@@ -185,9 +186,12 @@ impl Validated {
             writeln!(out, "{file}:{line}:{column}: {style}{severity}{style:#}: {message}")?;
             excerpt(&lines, line, finding).write(out, style, finding.hint.as_deref())?;
         }
-        let errors = self.findings.iter().filter(|finding| finding.is_error()).count();
-        let warnings = counted(self.findings.len().saturating_sub(errors), "warning");
-        let errors = counted(errors, "error");
+        let count = |severity| {
+            let same = self.findings.iter().filter(|it| it.severity == severity);
+            same.map(|it| it.omitted.max(1)).sum::<usize>()
+        };
+        let warnings = counted(count(Severity::Warning), "warning");
+        let errors = counted(count(Severity::Error), "error");
         match (self.findings.is_empty(), self.outcome()) {
             (true, _) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}"),
             (false, Outcome::Valid) => writeln!(out, "{GOOD}ok{GOOD:#}: {file}, {warnings}"),
@@ -216,21 +220,11 @@ impl Validated {
 /// The line of a finding, or of a very long line the part around its place.
 fn excerpt(lines: &Lines<'_>, line: usize, finding: &PolicyFinding) -> Excerpt {
     let offset = finding.offset.min(lines.text().len());
-    let (before, after) = lines.split_line(offset);
-    let mut head: Vec<char> = before.chars().rev().take(BEFORE_CHARS_MAX + 1).collect();
-    if BEFORE_CHARS_MAX < head.len() {
-        head.truncate(BEFORE_CHARS_MAX);
-        head.push('…');
-    }
+    let (_, after) = lines.split_line(offset);
+    let shown = Shown::of(lines.text(), offset);
     let end = offset.saturating_add(finding.len);
     let meant = after.char_indices().take_while(|(index, _)| offset.saturating_add(*index) < end);
-    let shown = head.iter().rev().copied().chain(after.chars().take(AFTER_CHARS_MAX));
-    Excerpt {
-        number: line,
-        before: head.len(),
-        width: meant.take(AFTER_CHARS_MAX).count(),
-        text: shown.collect(),
-    }
+    Excerpt { number: line, before: shown.before, width: meant.count(), text: shown.text }
 }
 
 fn complain(message: &str) {
@@ -267,9 +261,3 @@ impl FindingJson {
         }
     }
 }
-
-/// How much of a line is shown before what is meant.
-const BEFORE_CHARS_MAX: usize = 80;
-
-/// How much of a line is shown from what is meant on.
-const AFTER_CHARS_MAX: usize = 120;

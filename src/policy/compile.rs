@@ -106,6 +106,7 @@ fn gathered<T>(
                 len: value.len,
                 message: format!("`{}`: {error}", value.text),
                 hint: None,
+                omitted: 0,
             }),
         }
     }

@@ -15,6 +15,8 @@ pub struct PolicyFinding {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// How many findings it stands for that are not kept one by one; 0: it is one itself.
+    pub omitted: usize,
 }
 
 /// What a finding does to the document.
@@ -39,12 +41,32 @@ impl Severity {
 impl PolicyFinding {
     /// What the document is refused for.
     pub fn error(offset: usize, len: usize, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, offset, len, message: message.into(), hint: None }
+        Self {
+            severity: Severity::Error,
+            offset,
+            len,
+            message: message.into(),
+            hint: None,
+            omitted: 0,
+        }
     }
 
     /// What somebody should look at.
     pub fn warning(offset: usize, len: usize, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, offset, len, message: message.into(), hint: None }
+        Self {
+            severity: Severity::Warning,
+            offset,
+            len,
+            message: message.into(),
+            hint: None,
+            omitted: 0,
+        }
+    }
+
+    /// One that stands for some that are not kept.
+    pub(crate) fn more(severity: Severity, offset: usize, omitted: usize) -> Self {
+        let message = more(severity.as_str(), omitted);
+        Self { severity, offset, len: 0, message, hint: None, omitted }
     }
 
     /// With what to do about it.
@@ -106,7 +128,23 @@ impl PolicyFindings {
     /// All findings, from the document's start to its end.
     pub(crate) fn into_sorted(mut self) -> Vec<PolicyFinding> {
         self.list.sort_by_key(|finding| (finding.offset, finding.severity));
+        let last = self.list.last().map_or(0, |it| it.offset);
+        let kinds = [(Severity::Error, self.errors), (Severity::Warning, self.warnings)];
+        self.list.extend(
+            kinds
+                .into_iter()
+                .filter(|(_, found)| FINDINGS_MAX < *found)
+                .map(|(severity, found)| PolicyFinding::more(severity, last, found - FINDINGS_MAX)),
+        );
         self.list
+    }
+}
+
+/// What is said of findings that are not shown.
+pub(crate) fn more(kind: &str, omitted: usize) -> String {
+    match omitted {
+        1 => format!("1 more {kind} is not shown"),
+        _ => format!("{omitted} more {kind}s are not shown"),
     }
 }
 
@@ -166,9 +204,13 @@ mod tests {
         }
         assert!(findings.has_errors());
         let list = findings.into_sorted();
-        assert_eq!(list.len(), 2 * FINDINGS_MAX);
-        assert_eq!(list.iter().filter(|finding| finding.is_error()).count(), FINDINGS_MAX);
-        assert!(list.is_sorted_by_key(|finding| (finding.offset, finding.severity)));
+        assert_eq!(list.len(), 2 * (FINDINGS_MAX + 1));
+        assert_eq!(list.iter().filter(|finding| finding.is_error()).count(), FINDINGS_MAX + 1);
+        let last = list.last().unwrap();
+        assert_eq!((last.omitted, &*last.message), (1, "1 more warning is not shown"));
+        assert!(
+            list[..2 * FINDINGS_MAX].is_sorted_by_key(|finding| (finding.offset, finding.severity))
+        );
     }
 
     #[test]

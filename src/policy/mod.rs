@@ -17,7 +17,7 @@ pub mod directory;
 pub mod document;
 mod evaluate;
 pub mod explain;
-mod finding;
+pub(crate) mod finding;
 mod index;
 pub mod json;
 pub mod lint;

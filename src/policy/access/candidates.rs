@@ -107,12 +107,16 @@ fn outside(set: &PolicySet, who: Who) -> Option<Candidate<'_>> {
         (Who::Principal(_), true, Some(entry)) if is_session => {
             Some(Candidate { identity: Identity::Known, entry: Some(entry), ..plain })
         }
-        // The account's principals are asked for one by one, or there is none of that name.
-        (Who::Account(_) | Who::Principal(_), true, _) => None,
+        // The account's principals are asked for one by one.
+        (Who::Account(_), true, _) | (Who::Principal(_), true, Some(_)) => None,
         (Who::Account(_) | Who::Principal(_), false, _) => {
             Some(Candidate { identity: Identity::Unknown, ..plain })
         }
-        (Who::Everyone | Who::Federated(_) | Who::Service(_) | Who::Foreign(_), ..) => Some(plain),
+        // A name needs no entry: a policy lets in whoever comes by it.
+        (Who::Principal(_), true, None)
+        | (Who::Everyone | Who::Federated(_) | Who::Service(_) | Who::Foreign(_), ..) => {
+            Some(plain)
+        }
     }
 }
 

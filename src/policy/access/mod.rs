@@ -8,6 +8,7 @@
 mod candidates;
 mod external;
 mod grant;
+mod side;
 mod walk;
 
 pub use external::{ConditionName, ExternalGrant, Standing, Whereabouts, conditions, external};

@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 use crate::iam::{AccountId, Arn};
 use crate::policy::access::candidates::{Candidate, Identity};
 use crate::policy::access::grant::{Certainty, Granted, add};
+use crate::policy::access::side::Side;
 use crate::policy::combine::PolicyLayer;
 use crate::policy::document::Negated;
 use crate::policy::evaluate::StatementRef;
@@ -48,13 +49,6 @@ struct Relevant<'s> {
     statement: &'s CompiledStatement,
     actions: Shapes,
     resource: Certainty,
-}
-
-/// What the policies of one side allow.
-#[derive(Default)]
-struct Side<'s> {
-    certainty: Option<Certainty>,
-    statements: Vec<StatementRef<'s>>,
 }
 
 /// A policy in its role.
@@ -226,12 +220,12 @@ impl<'s> Walk<'s> {
             has_boundary: applicable.boundary.is_some(),
         };
         let own = asked.side(applicable.resource.as_slice(), |_| true);
-        if own.certainty.is_none() && delegation == Delegation::Needed {
+        if own.is_empty() && delegation == Delegation::Needed {
             return None;
         }
-        let granted = asked.sides(&applicable, own, delegation, candidate.identity)?;
-        let unless = asked.denials(&applicable)?;
-        Some(Granted { unless, ..granted })
+        let mut granted = asked.sides(&applicable, own, delegation, candidate.identity)?;
+        let unless = asked.denials(&applicable, &mut granted)?;
+        granted.granted(unless)
     }
 
     /// All policies that apply; those of roles and keys only for an action of theirs.
@@ -306,15 +300,19 @@ impl<'s> Relevant<'s> {
 
     /// How surely the statement means an action.
     fn certainty(&self, action: &Shape) -> Option<Certainty> {
-        let by_conditions = if self.statement.conditions.is_empty() {
-            Certainty::Always
-        } else {
-            Certainty::Conditional
-        };
         match self.actions.fit(action) {
             Fit::Nothing => None,
             Fit::Part => Some(Certainty::Partly),
-            Fit::Whole => Some(self.resource.min(by_conditions)),
+            Fit::Whole => Some(self.by_itself()),
+        }
+    }
+
+    /// How surely the statement applies to the actions that it means.
+    fn by_itself(&self) -> Certainty {
+        if self.statement.conditions.is_empty() {
+            self.resource
+        } else {
+            self.resource.min(Certainty::Conditional)
         }
     }
 }
@@ -339,12 +337,8 @@ impl<'s> Asked<'_, 's, '_> {
                 let Some(certainty) = it.certainty(self.action).filter(|_| is_meant) else {
                     continue;
                 };
-                side.certainty = side.certainty.max(Some(certainty));
-                side.statements.push(StatementRef {
-                    policy,
-                    statement: it.statement,
-                    layer: *layer,
-                });
+                let statement = StatementRef { policy, statement: it.statement, layer: *layer };
+                side.grant(certainty, &it.actions, self.action, statement);
             }
         }
         side
@@ -373,7 +367,7 @@ impl<'s> Asked<'_, 's, '_> {
         own: Side<'s>,
         delegation: Delegation,
         identity: Identity,
-    ) -> Option<Granted<'s>> {
+    ) -> Option<Side<'s>> {
         let resource = applicable.resource.as_slice();
         let direct = || self.side(resource, |it| it == PrincipalMatch::Direct);
         let session = || self.side(resource, |it| it == PrincipalMatch::Session);
@@ -402,13 +396,16 @@ impl<'s> Asked<'_, 's, '_> {
         };
         let any = Side::any(ways.into_iter().flatten())?;
         let levels = applicable.levels.iter().map(|level| self.side(level, |_| true));
-        let all = Side::all(std::iter::once(any).chain(levels))?;
-        let certainty = all.certainty?;
-        Some(Granted { certainty, statements: all.statements, unless: Vec::new() })
+        Side::all(std::iter::once(any).chain(levels))
     }
 
-    /// The statements that may deny; `None` if one denies in any case.
-    fn denials(&self, applicable: &Applicable<'s>) -> Option<Vec<StatementRef<'s>>> {
+    /// The statements that may deny; `None` if one denies in any case. What one denies in any case
+    /// of what is granted in part is taken away.
+    fn denials(
+        &self,
+        applicable: &Applicable<'s>,
+        granted: &mut Side<'s>,
+    ) -> Option<Vec<StatementRef<'s>>> {
         let mut unless = Vec::new();
         for (layer, policy) in applicable.all() {
             for it in self.walk.relevant(policy, self.target).iter() {
@@ -419,6 +416,9 @@ impl<'s> Asked<'_, 's, '_> {
                     None => {}
                     Some(Certainty::Always) => return None,
                     Some(Certainty::Conditional | Certainty::Partly) => {
+                        if it.by_itself() == Certainty::Always {
+                            granted.deny(&it.actions);
+                        }
                         unless.push(StatementRef { policy, statement, layer });
                     }
                 }
@@ -433,34 +433,6 @@ impl<'s> Applicable<'s> {
         let boundary = self.boundary.iter().flatten();
         let levels = self.levels.iter().flatten();
         self.resource.iter().chain(&self.identity).chain(boundary).chain(levels).copied()
-    }
-}
-
-impl Side<'_> {
-    /// A side that lets everything through.
-    fn open() -> Self {
-        Self { certainty: Some(Certainty::Always), statements: Vec::new() }
-    }
-
-    /// All must grant.
-    fn all(sides: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let mut all = Self::open();
-        for side in sides {
-            all.certainty = Some(all.certainty?.min(side.certainty?));
-            add(&mut all.statements, &side.statements);
-        }
-        Some(all)
-    }
-
-    /// One is enough.
-    fn any(ways: impl Iterator<Item = Self>) -> Option<Self> {
-        let mut any: Option<Self> = None;
-        for way in ways {
-            let all = any.get_or_insert_default();
-            all.certainty = all.certainty.max(way.certainty);
-            add(&mut all.statements, &way.statements);
-        }
-        any
     }
 }
 

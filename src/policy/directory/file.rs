@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::finding::{Finding, Findings, Span, meant};
+use crate::config::finding::{Finding, Findings, Shown, Span, meant};
 use crate::policy::directory::percent;
 use crate::policy::document::{Document, PolicyType, check};
 use crate::policy::finding::{PolicyFinding, Severity};
@@ -32,7 +32,7 @@ pub(super) struct File<'t> {
 pub(super) struct Place {
     pub(super) file: Arc<Path>,
     pub(super) at: Span,
-    pub(super) line_text: Box<str>,
+    pub(super) shown: Box<Shown>,
 }
 
 /// An object, and what it is called in messages.
@@ -127,9 +127,8 @@ impl<'t> File<'t> {
     /// Where a node is, for later.
     pub(super) fn place(&self, node: &Node) -> Place {
         let at = self.span(node.offset, node.len);
-        let line = self.lines.line(at.line);
-        let line_text = line.chars().take(LINE_CHARS_MAX).collect();
-        Place { file: Arc::clone(&self.path), at, line_text }
+        let shown = Box::new(Shown::of(self.text, node.offset));
+        Place { file: Arc::clone(&self.path), at, shown }
     }
 
     /// A node as an object.
@@ -328,6 +327,13 @@ impl<'t> File<'t> {
 
     fn push_span(&mut self, at: Span, finding: &PolicyFinding) {
         let message = finding.message.as_str();
+        if 0 < finding.omitted {
+            let severity = match finding.severity {
+                Severity::Error => crate::config::finding::Severity::Error,
+                Severity::Warning => crate::config::finding::Severity::Warning,
+            };
+            return self.findings.omit(severity, finding.omitted);
+        }
         match (finding.severity, &finding.hint) {
             (Severity::Error, None) => self.findings.error(at, message),
             (Severity::Error, Some(hint)) => self.findings.error_hint(at, message, hint),
@@ -349,7 +355,7 @@ impl<'t> File<'t> {
 impl Place {
     /// The start of a file or folder, for what is about all of it.
     pub(super) fn start(path: &Path) -> Self {
-        Self { file: path.into(), at: Span::START, line_text: Box::default() }
+        Self { file: path.into(), at: Span::START, shown: Box::default() }
     }
 
     /// An error here.
@@ -374,7 +380,8 @@ impl Place {
             at: self.at,
             message,
             hint: hint.map(str::to_owned),
-            line_text: self.line_text.to_string(),
+            shown: self.shown.clone(),
+            omitted: 0,
         }
     }
 }
@@ -404,6 +411,3 @@ pub(super) fn kind(node: &Node) -> &'static str {
         Json::Object(_) => "an object",
     }
 }
-
-/// The longest line that is shown.
-const LINE_CHARS_MAX: usize = 500;

@@ -15,7 +15,7 @@ pub use set::{AllowlistUse, SetFinding, allowlist_use, set};
 
 use crate::iam::{AccountId, Arn};
 use crate::policy::document::{Document, EntryKind, PrincipalEntry, Statement, Text};
-use crate::policy::finding::{FINDINGS_MAX, PolicyFinding};
+use crate::policy::finding::{FINDINGS_MAX, PolicyFinding, Severity};
 use crate::policy::principal::is_unique_id;
 use crate::policy::set::Organization;
 
@@ -28,7 +28,8 @@ pub struct Home<'a> {
     pub organization: Option<&'a Organization>,
 }
 
-/// What is doubtful in one document, in order of the places; of very much the first part.
+/// What is doubtful in one document, in order of the places; of very much the first part and how
+/// much more there is.
 pub fn document(document: &Document, home: Home<'_>) -> Vec<PolicyFinding> {
     let mut findings = Vec::new();
     grants::check(document, &mut findings);
@@ -36,7 +37,11 @@ pub fn document(document: &Document, home: Home<'_>) -> Vec<PolicyFinding> {
     conditions::check(document, &mut findings);
     unreachable::check(document, &mut findings);
     findings.sort_by_key(|finding| finding.offset);
+    let omitted = findings.len().saturating_sub(FINDINGS_MAX);
     findings.truncate(FINDINGS_MAX);
+    if let Some(last) = findings.last().filter(|_| 0 < omitted) {
+        findings.push(PolicyFinding::more(Severity::Warning, last.offset, omitted));
+    }
     findings
 }
 

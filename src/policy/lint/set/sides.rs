@@ -1,4 +1,4 @@
-//! Cross-account grants of which one side is missing.
+//! Grants to nobody, and cross-account grants of which one side is missing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) fn check(set: &PolicySet, guarded: &[Guarded<'_>], findings: &mut Vec
             findings.extend(listed(statement).filter_map(|entry| side.check(entry)));
         }
     }
-    let index = Index::of(guarded);
+    let index = Index::of(set, guarded);
     for (account, policies) in &set.accounts {
         for holding in Holding::all(policies) {
             for statement in holding.policy.allows() {
@@ -40,11 +40,14 @@ struct OwnerSide<'s, 'g> {
 }
 
 impl OwnerSide<'_, '_> {
-    /// Whether the account that an entry names, if its policies are known, allows it too.
+    /// Whether the account that an entry names, if its policies are known, has whom it names, and
+    /// allows it too where that is another account.
     fn check(&self, entry: &PrincipalPattern) -> Option<SetFinding> {
-        let account = entry.account().filter(|it| *it != self.guarded.owner.as_str())?;
-        let account = self.set.accounts.get(&AccountId::parse(account).ok()?)?;
-        if !account.knows_principals() {
+        let id = entry.account()?;
+        let is_own = id == self.guarded.owner.as_str();
+        let account = self.set.accounts.get(&AccountId::parse(id).ok()?)?;
+        let is_whole = matches!(entry, PrincipalPattern::Account(_));
+        if !account.knows_principals() || is_own && is_whole {
             return None;
         }
         let holders = holders(account, entry);
@@ -56,6 +59,9 @@ impl OwnerSide<'_, '_> {
                 format!("{named} is let in, and its account has no such principal"),
                 "correct the name, or remove it",
             ));
+        }
+        if is_own {
+            return None;
         }
         let actions = Shapes::from(&self.statement.actions);
         let policies = holders.iter().flat_map(|it| &it.policies);
@@ -139,8 +145,29 @@ impl<'s> Holding<'s> {
             });
             let refused = asked.filter(|it| !self.is_let_in(it, &actions));
             findings.extend(refused.map(|it| self.finding(statement, it)));
+            findings.extend(
+                index
+                    .unlisted(&shape, account)
+                    .into_iter()
+                    .map(|owner| self.unlisted(statement, &shape, owner)),
+            );
         }
         findings
+    }
+
+    fn unlisted(
+        &self,
+        statement: &CompiledStatement,
+        shape: &Shape,
+        owner: AccountId,
+    ) -> SetFinding {
+        let text = shape.render();
+        warn(
+            self.policy,
+            statement,
+            format!("`arn:{text}` is of account `{owner}`, which lists no such resource"),
+            "across accounts both sides must allow: list it there, with a policy",
+        )
     }
 
     fn is_let_in(&self, guarded: &Guarded<'_>, actions: &Shapes) -> bool {
@@ -202,18 +229,30 @@ fn names(shape: &Shape, guarded: &Guarded<'_>, account: AccountId, own: &Account
 
 /// What is guarded, by service.
 struct Index<'g, 's> {
+    set: &'s PolicySet,
     by_service: HashMap<String, Vec<&'g Guarded<'s>>, FixedState>,
 }
 
 impl<'g, 's> Index<'g, 's> {
-    fn of(guarded: &'g [Guarded<'s>]) -> Self {
+    fn of(set: &'s PolicySet, guarded: &'g [Guarded<'s>]) -> Self {
         let mut by_service: HashMap<String, Vec<&'g Guarded<'s>>, FixedState> = HashMap::default();
         for it in guarded {
             if let Some(service) = it.shape.literal(SERVICE_PART) {
                 by_service.entry(service).or_default().push(it);
             }
         }
-        Self { by_service }
+        Self { set, by_service }
+    }
+
+    /// The other account of the set that a pattern names, if it lists nothing that the pattern could
+    /// mean.
+    fn unlisted(&self, shape: &Shape, account: AccountId) -> Option<AccountId> {
+        let owner = AccountId::parse(&shape.literal(ACCOUNT_PART)?).ok()?;
+        let policies = self.set.accounts.get(&owner).filter(|_| owner != account)?;
+        // Principals and their sessions are not listed as resources.
+        let is_principal = matches!(shape.literal(SERVICE_PART)?.as_str(), "iam" | "sts");
+        let is_listed = || Guarded::of(owner, policies).any(|it| it.shape.overlaps(shape));
+        (!is_principal && !is_listed()).then_some(owner)
     }
 
     /// What a pattern could mean.
