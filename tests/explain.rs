@@ -309,9 +309,9 @@ fn behind_a_proxy(place: &Place) {
     let account = place.directory.path().join("policies/accounts").join(OWNER);
     let file = account.join("authorization-details.json");
     let mut details: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let statements =
-        details.pointer_mut("/UserDetailList/0/UserPolicyList/0/PolicyDocument").unwrap();
-    statements["Statement"][1]["Condition"] = json!({
+    let statement = "/UserDetailList/0/UserPolicyList/0/PolicyDocument/Statement/1";
+    let statement = details.pointer_mut(statement).and_then(Value::as_object_mut).unwrap();
+    let condition = json!({
         "IpAddress": { "aws:SourceIp": "203.0.113.0/24" },
         "Bool": { "aws:SecureTransport": "true" },
         "StringNotEquals": { "aws:UserAgent": "curl" },
