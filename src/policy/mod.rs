@@ -5,7 +5,7 @@
 //! `directory`, which reads them).
 //!
 //! Documents become [`json`] trees, then [`document`]s with the place of every element, then
-//! [`CompiledPolicy`]s; [`evaluate`] answers from those. [`explain`] walks the same policies
+//! [`CompiledPolicy`]s; [`evaluate()`] answers from those. [`explain`] walks the same policies
 //! without the index and tells each step.
 
 pub mod access;
