@@ -1,9 +1,9 @@
 //! Decides a question step by step and tells each step: what was asked, which statements matched,
 //! and of the others what did not.
 //!
-//! Flows in: the compiled policies that [`evaluate()`](crate::policy::evaluate()) asks. Flows out: a
-//! [`Trace`]. It tries every statement, uses no index, and combines the sides by its own reading of
-//! IAM's rules, so that the two can be held against each other. Not for the request path.
+//! Flows in: the compiled policies that [`evaluate()`](crate::policy::evaluate()) asks. Flows out:
+//! a [`Trace`]. It tries every statement, uses no index, and combines the sides by its own reading
+//! of IAM's rules, so that the two can be held against each other. Not for the request path.
 
 mod gate;
 mod step;
