@@ -173,27 +173,26 @@ fn ask<'p, C: Context + ?Sized>(
         };
     }
     let who = combine::Who::of(question, policies);
-    match combine::combine(who, resource_side, sides) {
-        Ok(granted) => PolicyAnswer {
-            outcome: Outcome::Allow,
-            layer: match granted {
-                Granted::Identity => PolicyLayer::Identity,
-                Granted::Resource | Granted::Both => resource_side.layer(),
-            },
-            statements: match granted {
-                Granted::Identity => identity,
-                Granted::Resource => resource.statements,
-                Granted::Both => resource.statements.followed_by(&identity),
-            },
-            missing: Missing::default(),
-        },
-        Err((layer, missing)) => PolicyAnswer {
-            outcome: Outcome::ImplicitDeny,
-            layer,
-            statements: Statements::default(),
-            missing,
-        },
-    }
+    answer(combine::combine(who, resource_side, sides), resource_side, &resource, &identity)
+}
+
+/// The answer where nothing denies, with the statements of the sides that granted.
+fn answer<'p>(
+    combined: Result<Granted, (PolicyLayer, Missing)>,
+    resource_side: ResourceSide,
+    resource: &ResourceGrants<'p>,
+    identity: &Statements<'p>,
+) -> PolicyAnswer<'p> {
+    let (layer, statements) = match combined {
+        Err((layer, missing)) => {
+            let statements = Statements::default();
+            return PolicyAnswer { outcome: Outcome::ImplicitDeny, layer, statements, missing };
+        }
+        Ok(Granted::Identity) => (PolicyLayer::Identity, *identity),
+        Ok(Granted::Resource) => (resource_side.layer(), resource.statements),
+        Ok(Granted::Both) => (resource_side.layer(), resource.statements.followed_by(identity)),
+    };
+    PolicyAnswer { outcome: Outcome::Allow, layer, statements, missing: Missing::default() }
 }
 
 /// Asks policies one after the other and keeps what denies.
