@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{Appended, EventLog};
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig};
+use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -58,6 +58,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> E
         route: "/",
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         agent: "",
+        input: PolicyInput::NONE,
         revision: 1,
         decide_ns: 1,
     }
