@@ -21,6 +21,7 @@ mod json;
 pub mod log;
 pub mod query;
 pub mod report;
+pub mod setting_text;
 pub mod time;
 pub mod wire;
 
