@@ -9,9 +9,11 @@ use serde::Deserialize;
 
 use crate::cli::events::{EventsError, events_directory, moment};
 use crate::clock::{SystemClock, UnixMillis};
+use crate::config::ConfigError;
 use crate::event::log::ReadError;
 use crate::event::report::Window;
 use crate::perimeter::SettingsIndex;
+use crate::policy::directory::DirectoryError;
 use crate::settings;
 
 /// Where the event log is, and the configuration.
@@ -31,9 +33,15 @@ pub(super) struct PlaceArgs {
 #[non_exhaustive]
 pub(super) enum EvidenceError {
     #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
     Events(#[from] EventsError),
+    #[error("`{}` has no recorded request of that time", directory.display())]
+    NothingRecorded { directory: PathBuf },
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
+    #[error(transparent)]
+    Policies(#[from] DirectoryError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("{}:{why}", file.display())]

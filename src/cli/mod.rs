@@ -11,6 +11,7 @@ mod excerpt;
 pub mod explain;
 pub mod health;
 pub mod policy;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod simulate;
@@ -52,6 +53,8 @@ enum Command {
     Health(health::HealthArgs),
     /// Looks into policy documents
     Policy(PolicyArgs),
+    /// Decides recorded requests again under proposed settings and policies
+    Replay(replay::ReplayArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
     /// Runs the proxy
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
             policy::validate(&args)
         }
+        Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 use serde_json::Value;
 
 use crate::clock::UnixMillis;
-use crate::event::report::coverage::{RunTally, Track, Watch};
+use crate::event::report::coverage::{Track, Watch};
 use crate::event::report::observation::{Observation, Seen, text as text_of};
 use crate::event::setting_text::SettingText;
 use crate::event::{PERIMETER_ACTION, UPDATE_ACTION};
@@ -30,7 +30,7 @@ pub use answer::{
     AccountDenials, Added, AddedBy, Admitted, Allowlist, Days, IdentityDenials, Observed,
     ObservedBy, Readiness, ReadinessReport, ResourceDenials, Suggestion,
 };
-pub use coverage::{Cover, Coverage, Loss, Run, Segment, Window};
+pub use coverage::{Cover, Coverage, Loss, Run, RunTally, Segment, Window};
 pub use histogram::{Histogram, Series};
 pub use observation::{GROUPS_MAX, IDENTITIES_MAX};
 pub use text::{Colour, counted, printable, rfc3339};
