@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::verdict::Decision;
+
 /// Where events go and what may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsConfig {
@@ -71,6 +73,16 @@ pub enum SinkSpec {
         /// The subject.
         subject: Box<str>,
     },
+}
+
+impl OnFullByDecision {
+    /// What happens to events with this decision.
+    pub fn of(self, decision: Decision) -> OnFull {
+        match decision {
+            Decision::Permit => self.permit,
+            Decision::Deny => self.deny,
+        }
+    }
 }
 
 impl Default for EventsConfig {
