@@ -31,6 +31,8 @@ fn collect(directory: &Path, events: &mut Vec<Value>) {
         let bytes = std::fs::read(&path).unwrap_or_default();
         let bytes = match () {
             () if name.ends_with(".zst") => zstd::decode_all(&*bytes).unwrap_or_default(),
+            // For a moment, a segment is there in two forms.
+            () if std::fs::exists(format!("{name}.zst")).unwrap() => continue,
             () if name.ends_with(".ndjson") => bytes,
             () => continue,
         };
@@ -41,7 +43,4 @@ fn collect(directory: &Path, events: &mut Vec<Value>) {
             serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error} in {line}"))
         }));
     }
-    // For a moment, a segment is there in two forms.
-    let mut seen = std::collections::BTreeSet::new();
-    events.retain(|event| seen.insert(event["id"].as_str().map(str::to_owned)));
 }
