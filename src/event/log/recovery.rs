@@ -305,3 +305,6 @@ fn last_line(path: &Path) -> io::Result<Option<LastLine>> {
 
 /// How much of a file is looked at for its last newline at a time.
 const CHUNK_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests;
