@@ -7,14 +7,23 @@
 //! The seam for a log that outlives the process is the frame: whatever carries frames from workers
 //! to the writer in place of `ring` keeps [`EventAppender`] and the files as they are.
 
+mod archive;
+mod files;
+mod follower;
+mod line;
 mod reader;
 mod ring;
 mod segment;
+mod tail;
 mod writer;
 
-pub use reader::{LogReader, ReadError, ReadEvent, Tail};
+pub use archive::{Block, Index, Summary, compress, compress_stepwise};
+pub use files::{Form, OpenSegment, Segment, Window, newest_first, segments};
+pub use follower::{Batch, Follower, Place, Position};
+pub use reader::{LogReader, ReadError, ReadEvent};
 pub use ring::{Appended, EventAppender, RING_BYTES};
 pub use segment::{SEGMENT_AGE_MAX, SEGMENT_BYTES_MAX, SegmentLimits};
+pub use tail::Tail;
 
 use std::fmt;
 use std::fs;
