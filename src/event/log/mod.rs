@@ -9,21 +9,32 @@
 //! segments and removes old ones.
 
 mod appender;
+mod archive;
+mod files;
+mod follower;
 mod keeper;
 mod layout;
+mod line;
+mod positions;
 mod progress;
 mod reader;
 mod recovery;
 mod ring;
 mod segment;
 mod sync;
+mod tail;
 mod writer;
 
 pub use appender::{Appended, EventAppender, LogFull};
+pub use archive::{Block, Index, Summary, compress, compress_stepwise};
+pub use files::{Form, OpenSegment, Segment, Window, newest_first, segments};
+pub use follower::{Batch, Follower, Place, Position};
+pub use positions::{SegmentEvents, SinkPositions};
 pub use progress::{BLOCK_MAX, LogWaiter, Mark};
-pub use reader::{LogReader, ReadError, ReadEvent, Tail};
+pub use reader::{LogReader, ReadError, ReadEvent};
 pub use recovery::{RecoveryError, recover};
 pub use segment::{SEGMENT_AGE_MAX, SEGMENT_BYTES_MAX, SegmentLimits};
+pub use tail::Tail;
 
 use std::fmt;
 use std::fs;
@@ -55,6 +66,7 @@ pub struct EventLog {
     rings: Arc<Rings>,
     files: Unsynced,
     sync: Sync,
+    sinks: SinkPositions,
     threads: Option<Threads>,
 }
 
@@ -141,7 +153,8 @@ impl EventLog {
             files: files.clone(),
             progress: Arc::clone(&progress),
         };
-        let keeper = Keeper::new(config, Arc::clone(&progress));
+        let sinks = SinkPositions::default();
+        let keeper = Keeper::new(config, sinks.clone(), Arc::clone(&progress));
         let sync = config.sync;
         let threads = Threads {
             writer: spawn("event-log", move || writer.run())?,
@@ -149,13 +162,18 @@ impl EventLog {
             keeper: spawn("event-keeper", move || keeper.run())?,
         };
         let updates = Mutex::new(updates);
-        let log = Self { updates, progress, rings, files, sync, threads: Some(threads) };
+        let log = Self { updates, progress, rings, files, sync, sinks, threads: Some(threads) };
         Ok((log, appenders))
     }
 
     /// Appends a setting's update. Rare, so a lock is taken; not for workers.
     pub fn append_update(&self, event: &UpdateEvent<'_>) -> Appended {
         self.updates.lock().unwrap_or_else(PoisonError::into_inner).append_update(event)
+    }
+
+    /// How far the sinks are, for who serves them to tell and for retention to know.
+    pub fn sink_positions(&self) -> SinkPositions {
+        self.sinks.clone()
     }
 
     /// Writes all that was appended, closes the segment and ends the threads. Stop appending

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::SystemClock;
+use crate::event::log::files::{CLOSED, COMPRESSED, LIVE};
 use crate::event::{Sync, time};
 
 /// When a segment is closed and the next one begins.
@@ -243,11 +244,5 @@ impl Default for SegmentLimits {
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A segment's age: what an hour's search must open stays small.
 pub const SEGMENT_AGE_MAX: Duration = Duration::from_hours(1);
-/// The end of a live segment's name.
-pub(super) const LIVE: &str = ".live.ndjson";
-/// The end of a closed segment's name.
-pub(super) const CLOSED: &str = ".ndjson";
-/// The end of a compressed segment's name.
-pub(super) const COMPRESSED: &str = ".ndjson.zst";
 /// Of an instance's name in a file's name; file names end at 255 bytes.
 const NAME_CHARS_MAX: usize = 128;
