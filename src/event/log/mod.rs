@@ -8,9 +8,11 @@
 //! to the writer in place of `ring` keeps [`EventAppender`] and the files as they are.
 
 mod archive;
+mod ends;
 mod files;
 mod follower;
 mod line;
+mod positions;
 mod reader;
 mod ring;
 mod segment;
@@ -18,8 +20,10 @@ mod tail;
 mod writer;
 
 pub use archive::{Block, Index, Summary, compress, compress_stepwise};
+pub use ends::{LogEnd, LogEnds};
 pub use files::{Form, OpenSegment, Segment, Window, newest_first, segments};
 pub use follower::{Batch, Follower, Place, Position};
+pub use positions::{SegmentEvents, SinkPositions};
 pub use reader::{LogReader, ReadError, ReadEvent};
 pub use ring::{Appended, EventAppender, RING_BYTES};
 pub use segment::{SEGMENT_AGE_MAX, SEGMENT_BYTES_MAX, SegmentLimits};
