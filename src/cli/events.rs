@@ -11,6 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::events_status::{StatusArgs, status};
 use crate::clock::{SystemClock, UnixMillis};
 use crate::event::log::{LogReader, ReadError, ReadEvent, Tail, recover};
 use crate::event::query::{Query, QueryError};
@@ -29,6 +30,8 @@ pub struct EventsArgs {
 enum EventsCommand {
     /// Prints the events that match a query, oldest first.
     Query(QueryArgs),
+    /// Tells what the log has, and how far its sinks are.
+    Status(StatusArgs),
     /// Prints the events that match a query as they are written.
     Tail(TailArgs),
 }
@@ -114,6 +117,7 @@ pub(super) enum EventsError {
 pub fn run(args: EventsArgs) -> ExitCode {
     let result = match args.command {
         EventsCommand::Query(args) => query(&args, io::stdout(), io::stderr()),
+        EventsCommand::Status(args) => status(&args, io::stdout()),
         EventsCommand::Tail(args) => tail(&args, io::stdout()),
     };
     match result {
@@ -163,6 +167,12 @@ struct EventsDocument {
 }
 
 impl PlaceArgs {
+    /// The configuration that names the log, if it is not named itself.
+    pub(super) fn config(&self) -> Option<&Path> {
+        let config = self.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+        self.dir.is_none().then_some(config)
+    }
+
     /// The log's directory, with what a run that was killed left in it.
     pub(super) fn directory(&self) -> Result<PathBuf, EventsError> {
         let directory = events_directory(self.config.as_deref(), self.dir.as_deref())?;

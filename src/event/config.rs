@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::event::SinkSpec;
 use crate::verdict::Decision;
 
 /// Where events go and what may be lost.
@@ -58,21 +59,6 @@ pub struct Retention {
     pub age: Duration,
     /// The most bytes of the whole directory.
     pub size_bytes: u64,
-}
-
-/// A receiver besides the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SinkSpec {
-    /// NATS `JetStream`.
-    Nats {
-        /// `nats://` or `tls://`.
-        url: Box<str>,
-        /// The stream.
-        stream: Box<str>,
-        /// The subject.
-        subject: Box<str>,
-    },
 }
 
 impl OnFullByDecision {

@@ -10,6 +10,7 @@
 
 mod appender;
 mod archive;
+mod ends;
 mod files;
 mod follower;
 mod keeper;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use appender::{Appended, EventAppender, LogFull};
 pub use archive::{Block, Index, Summary, compress, compress_stepwise};
+pub use ends::{LogEnd, LogEnds};
 pub use files::{Form, OpenSegment, Segment, Window, newest_first, segments};
 pub use follower::{Batch, Follower, Place, Position};
 pub use positions::{SegmentEvents, SinkPositions};
