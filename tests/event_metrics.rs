@@ -9,7 +9,9 @@ use std::process::Command;
 
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{Appended, EventLog};
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision};
+use crossgate::event::{
+    DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision, PolicyInput,
+};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -56,6 +58,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> E
         route: "/",
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         agent: "",
+        input: PolicyInput::NONE,
         revision: 1,
         decide_ns: 1,
     }
