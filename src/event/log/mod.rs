@@ -13,6 +13,7 @@ mod follower;
 mod line;
 mod reader;
 mod ring;
+mod scan;
 mod segment;
 mod tail;
 mod writer;
@@ -22,6 +23,7 @@ pub use files::{Form, OpenSegment, Segment, Window, newest_first, segments};
 pub use follower::{Batch, Follower, Place, Position};
 pub use reader::{LogReader, ReadError, ReadEvent};
 pub use ring::{Appended, EventAppender, RING_BYTES};
+pub use scan::{FoundLine, NewestLines, OldestFirst, Order, Part, Scan, Wanted};
 pub use segment::{SEGMENT_AGE_MAX, SEGMENT_BYTES_MAX, SegmentLimits};
 pub use tail::Tail;
 
