@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::SinkSpec;
+use crate::verdict::Decision;
 
 /// Where events go and what may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,16 @@ pub struct Retention {
     pub age: Duration,
     /// The most bytes of the whole directory.
     pub size_bytes: u64,
+}
+
+impl OnFullByDecision {
+    /// What happens to events with this decision.
+    pub fn of(self, decision: Decision) -> OnFull {
+        match decision {
+            Decision::Permit => self.permit,
+            Decision::Deny => self.deny,
+        }
+    }
 }
 
 impl Default for EventsConfig {
