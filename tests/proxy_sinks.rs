@@ -13,9 +13,10 @@ use support::gate::{Config, Gate, ORDER};
 use support::identities::{STRANGER, user};
 use support::idp::Idp;
 use support::lines::Lines;
+use support::nats::Nats;
 use support::raw::Request;
 use support::upstream::Upstream;
-use support::{SOON, free_address, poll, poll_until};
+use support::{SOON, poll, poll_until};
 
 struct Stage {
     idp: Idp,
@@ -165,23 +166,27 @@ fn peak_kib(process: u32) -> u64 {
 fn secrets_of_sinks_are_told_nowhere() {
     let stage = Stage::new();
     let refusing = Collector::start(Mood::Answers(401));
+    let server =
+        Nats::with(&format!("authorization {{ user: \"{SECRET}\", password: \"{SECRET}\" }}"));
     let sinks = format!(
-        "    - nats: {{ url: \"nats://{SECRET}:{SECRET}@{}\", stream: S, subject: s, timeout: 300ms }}\n    \
+        "    - nats: {{ url: \"nats://{SECRET}:{SECRET}@{}\", stream: S, subject: s, create: true }}\n    \
          - http: {{ url: \"http://{}/\", headers: {{ authorization: \"Bearer {SECRET}\" }} }}\n    \
          - otlp: {{ url: \"http://{}\", protocol: grpc, headers: {{ x-token: {SECRET} }}, timeout: 300ms }}\n",
-        free_address(),
+        server.address,
         refusing.address(),
         refusing.address(),
     );
     let gate = Gate::start(stage.config(&sinks).log("trace"));
     stage.ask(&gate, 3);
     refusing.wait_asked(2, SOON);
-    poll_until("each sink fails", SOON, || {
+    poll_until("the login is good, and the others fail", SOON, || {
         let metrics = gate.metrics();
-        ["nats", "http", "otlp"].iter().all(|sink| {
-            let labels = [("sink", *sink), ("result", "failed")];
-            0.0 < metrics.sum("crossgate_sink_deliveries_total", &labels)
-        })
+        [("nats", "delivered"), ("http", "failed"), ("otlp", "failed")].iter().all(
+            |(sink, result)| {
+                let labels = [("sink", *sink), ("result", *result)];
+                0.0 < metrics.sum("crossgate_sink_deliveries_total", &labels)
+            },
+        )
     });
     let told = [gate.metrics().text, status(&gate, "json"), status(&gate, "text")];
     let ended = gate.finish();
