@@ -22,7 +22,7 @@ use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
 use crate::clock::SystemClock;
 use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
-use crate::event::sink::{self, Shipper, ShipperError};
+use crate::event::sink::{Shipper, ShipperError};
 use crate::event::{EventIds, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
 use crate::iam::{AccountId, IdentityKind, IdentityType};
@@ -100,10 +100,9 @@ impl Gateway {
         let (writer, reader) = SnapshotWriter::new();
         let worker_count = config.workers.map_or_else(available_cpus, std::num::NonZero::get);
         let listeners = bind(&config, worker_count)?;
-        let positions = sink::positions(&config.events);
         let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
         let events = Arc::new(events);
-        let shipper = Shipper::start(&config.events, &positions)?;
+        let shipper = Shipper::start(&config.events, &events.sink_positions())?;
 
         publish(&writer, &config);
         let on_update = record_update(Arc::clone(&events));

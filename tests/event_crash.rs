@@ -21,6 +21,7 @@ use crossgate::event::log::recover;
 use support::gate::{Config, Gate, ORDER};
 use support::identities::{STRANGER, user};
 use support::idp::Idp;
+use support::nats::Nats;
 use support::raw::{Client, Request};
 use support::upstream::Upstream;
 use support::{events, lock, poll_until};
@@ -75,24 +76,82 @@ fn check(directory: &Path, seen: &[String]) {
     }
 }
 
+/// How often something is killed.
+fn kills() -> usize {
+    std::env::var("CROSSGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap())
+}
+
+fn config(idp: &Idp, upstream: &Upstream, directory: &Path, more: &str) -> Config {
+    let events = format!("{{ directory: \"{}\"{more} }}", directory.display());
+    Config::new(idp, upstream.address())
+        .settings("default: { mode: report-only, allowlist: [] }\n")
+        .set("events", events)
+}
+
 #[test]
 fn what_a_client_has_seen_is_in_the_log_after_any_kill() {
-    let kills = std::env::var("CROSSGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let (idp, upstream) = (Idp::start(), Upstream::start());
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("events");
-    let config = Config::new(&idp, upstream.address())
-        .settings("default: { mode: report-only, allowlist: [] }\n")
-        .set("events", format!("{{ directory: \"{}\" }}", directory.display()));
+    let config = config(&idp, &upstream, &directory, "");
     let token = idp.token(&user(&idp.issuer(), Some(STRANGER)));
     let (seen, mut random) = (Seen::default(), fastrand::Rng::new());
-    for _ in 0..kills {
+    for _ in 0..kills() {
         let gate = Gate::start(config.clone());
         load_and_kill(gate, &token, &seen, &mut random);
     }
     recover(&directory).unwrap();
     check(&directory, &lock(&seen));
-    assert!(kills <= lock(&seen).len());
+    assert!(kills() <= lock(&seen).len());
+}
+
+/// Goal: each event is in the stream, and once by its id, whoever is killed when. Method: the proxy
+/// and its receiver are killed in turn under load; at the end both run until the sink has all.
+#[test]
+fn what_a_client_has_seen_is_in_the_stream_once_though_proxy_and_server_are_killed() {
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("events");
+    let mut server = Nats::start();
+    let sink = format!(
+        ", sinks: [ {{ nats: {{ url: \"nats://{}\", stream: CROSSGATE, subject: crossgate.events, \
+         create: true }} }} ]",
+        server.address
+    );
+    let config = config(&idp, &upstream, &directory, &sink);
+    let token = idp.token(&user(&idp.issuer(), Some(STRANGER)));
+    let (seen, mut random) = (Seen::default(), fastrand::Rng::new());
+    for round in 0..kills().div_ceil(4) {
+        let gate = Gate::start(config.clone());
+        if round % 2 == 0 {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    server.kill();
+                    server.restart();
+                });
+                load_and_kill(gate, &token, &seen, &mut random);
+            });
+        } else {
+            load_and_kill(gate, &token, &seen, &mut random);
+            server.kill();
+            server.restart();
+        }
+    }
+    let gate = Gate::start(config.clone());
+    let sink = [("sink", "nats")];
+    poll_until("the sink has all", Duration::from_mins(2), || {
+        let metrics = gate.metrics();
+        metrics.sum("crossgate_sink_deliveries_total", &sink) > 0.5
+            && metrics.sum("crossgate_sink_lag_events", &sink) < 0.5
+    });
+    assert!(gate.finish().status.success());
+    check(&directory, &lock(&seen));
+    let messages = server.messages(async_nats::ConnectOptions::new(), "CROSSGATE");
+    let ids: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+    assert_eq!(ids.len(), messages.len(), "the server was to drop what it has");
+    let events = events::read(&directory);
+    let logged: BTreeSet<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, logged);
 }
 
 /// How often it is killed where `CROSSGATE_KILLS` says nothing else; before a release, 200.

@@ -14,7 +14,9 @@ use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{
     Appended, EventAppender, EventLog, EventLogError, LogFull, LogReader, recover,
 };
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision};
+use crossgate::event::{
+    DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision, PolicyInput,
+};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 
@@ -61,6 +63,7 @@ fn append(
         route: "/",
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         agent: "",
+        input: PolicyInput::NONE,
         revision: 1,
         decide_ns: 1,
     })

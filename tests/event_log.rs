@@ -14,7 +14,8 @@ use crossgate::event::log::{
     Appended, EventAppender, EventLog, EventLogError, LogReader, SegmentLimits, Tail, new_instance,
 };
 use crossgate::event::{
-    DecidedBy, EvalEvent, EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator,
+    DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput, SettingChange, UpdateEvent,
+    UpdateInitiator,
 };
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
@@ -63,6 +64,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> E
         route: "/v1/accounts/{account}/orders/{*order}",
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         agent: "test",
+        input: PolicyInput::NONE,
         revision: 1,
         decide_ns: 400,
     }

@@ -9,7 +9,9 @@ use std::process::Command;
 
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{Appended, EventLog};
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision};
+use crossgate::event::{
+    DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision, PolicyInput,
+};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -56,6 +58,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> E
         route: "/",
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         agent: "",
+        input: PolicyInput::NONE,
         revision: 1,
         decide_ns: 1,
     }
@@ -96,8 +99,9 @@ fn written_and_lost_events_add_up() {
     let lines: usize = fs::read_dir(&directory)
         .unwrap()
         .map(|file| file.unwrap().path())
-        .filter(|path| path.is_file())
-        .map(|path| fs::read_to_string(path).unwrap().lines().count())
+        .filter(|path| path.extension().is_some_and(|end| end == "zst"))
+        .map(|path| zstd::decode_all(fs::File::open(path).unwrap()).unwrap())
+        .map(|lines| lines.iter().filter(|byte| **byte == b'\n').count())
         .sum();
     assert_eq!(u64::try_from(lines).unwrap(), count(WRITTEN));
     Command::new("umount").arg("-l").arg(place.path()).status().unwrap();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{Appended, EventAppender, EventLog};
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, Sync};
+use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput, Sync};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 
@@ -65,6 +65,7 @@ fn append(appender: &mut EventAppender, ids: &mut EventIds, events: u32) {
             route: "/orders",
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             agent: "",
+            input: PolicyInput::NONE,
             revision: 1,
             decide_ns: 1,
         });

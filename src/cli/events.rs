@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::cli::events_status::{StatusArgs, status};
 use crate::clock::{SystemClock, UnixMillis};
-use crate::event::log::{LogReader, ReadError, ReadEvent, Tail};
+use crate::event::log::{LogReader, ReadError, ReadEvent, Tail, recover};
 use crate::event::query::{Query, QueryError};
 use crate::event::report::printable;
 use crate::event::{EventsConfig, time};
@@ -173,8 +173,13 @@ impl PlaceArgs {
         self.dir.is_none().then_some(config)
     }
 
+    /// The log's directory, with what a run that was killed left in it.
     pub(super) fn directory(&self) -> Result<PathBuf, EventsError> {
-        events_directory(self.config.as_deref(), self.dir.as_deref())
+        let directory = events_directory(self.config.as_deref(), self.dir.as_deref())?;
+        if let Err(error) = recover(&directory) {
+            let _ = writeln!(io::stderr(), "warning: {error}");
+        }
+        Ok(directory)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 pub mod events;
 mod events_status;
+mod evidence;
 mod excerpt;
 pub mod explain;
 pub mod health;

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
-use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crate::iam::{
+    AccountId, Action, AuthzRequest, Identity, IdentityKind, IdentityType, RouteContext, Transport,
+};
 use crate::policy::{Effect, Missing};
 use crate::verdict::{Layer, Verdict};
 
@@ -20,6 +22,7 @@ mod json;
 pub mod log;
 pub mod query;
 pub mod report;
+pub mod setting_text;
 pub mod sink;
 mod sink_config;
 pub mod time;
@@ -63,10 +66,50 @@ pub struct EvalEvent<'a> {
     pub source_ip: IpAddr,
     /// The client's `user-agent`, unchecked.
     pub agent: &'a str,
+    /// What policies look at besides; events of the perimeter leave it out.
+    pub input: PolicyInput<'a>,
     /// The snapshot's revision.
     pub revision: u64,
     /// How long the whole decision took.
     pub decide_ns: u64,
+}
+
+/// What policies look at of a request, besides identity, action, resource and address: with it an
+/// event of theirs can be decided again.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyInput<'a> {
+    /// What is done with the resource's key; empty: nothing.
+    pub key_action: &'a str,
+    /// How the client sent the request.
+    pub transport: Transport,
+    /// `user-agent` as conditions have it; `None` if it is absent, repeated or no text.
+    pub user_agent: Option<&'a str>,
+    /// `referer` in the same way. Its text is never recorded, as URLs carry secrets.
+    pub referer: Option<&'a str>,
+    /// The condition keys that the route gives values to.
+    pub context: RouteContext<'a>,
+}
+
+impl<'a> PolicyInput<'a> {
+    /// What only the perimeter was asked about.
+    pub const NONE: Self = Self {
+        key_action: "",
+        transport: Transport::Plain,
+        user_agent: None,
+        referer: None,
+        context: RouteContext::NONE,
+    };
+
+    /// What a request has.
+    pub fn of(request: &AuthzRequest<'a>) -> Self {
+        Self {
+            key_action: request.key_action.map_or("", Action::as_str),
+            transport: request.origin.transport,
+            user_agent: request.origin.user_agent,
+            referer: request.origin.referer,
+            context: request.context,
+        }
+    }
 }
 
 /// Which check decided, and what is told of how.

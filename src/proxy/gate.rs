@@ -13,7 +13,7 @@ use crate::clock::{SystemClock, UnixMillis};
 use crate::decision::{self, Evaluation, Permit, PolicyVerdict};
 use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
-use crate::event::{DecidedBy, EvalEvent, EventIds, StatementNote};
+use crate::event::{DecidedBy, EvalEvent, EventIds, PolicyInput, StatementNote};
 use crate::forward::{ClientAddress, IdentityHeaders, Protocol, client_protocol, forwarded_chain};
 use crate::iam::{AuthzRequest, Identity, RequestOrigin, Transport};
 use crate::policy::{Effect, PolicyAnswer};
@@ -348,6 +348,7 @@ impl Recorder {
             route: decided.route,
             source_ip: decided.request.origin.source_ip,
             agent: agent.unwrap_or_default(),
+            input: PolicyInput::of(decided.request),
             revision: decided.revision,
             decide_ns,
         });

@@ -49,7 +49,7 @@ use std::thread::{self, JoinHandle};
 use rustix::fs::statvfs;
 
 use crate::event::frame::{EVAL_FRAME_BYTES_MAX, UPDATE_FRAME_BYTES_MAX};
-use crate::event::{EventsConfig, OnFull, Sync, UpdateEvent};
+use crate::event::{EventsConfig, OnFull, Sync, UpdateEvent, sink};
 use crate::verdict::Decision;
 
 use appender::ByDecision;
@@ -68,6 +68,7 @@ pub struct EventLog {
     rings: Arc<Rings>,
     files: Unsynced,
     sync: Sync,
+    sinks: SinkPositions,
     threads: Option<Threads>,
 }
 
@@ -154,7 +155,8 @@ impl EventLog {
             files: files.clone(),
             progress: Arc::clone(&progress),
         };
-        let keeper = Keeper::new(config, Arc::clone(&progress));
+        let sinks = sink::positions(config);
+        let keeper = Keeper::new(config, sinks.clone(), Arc::clone(&progress));
         let sync = config.sync;
         let threads = Threads {
             writer: spawn("event-log", move || writer.run())?,
@@ -162,13 +164,18 @@ impl EventLog {
             keeper: spawn("event-keeper", move || keeper.run())?,
         };
         let updates = Mutex::new(updates);
-        let log = Self { updates, progress, rings, files, sync, threads: Some(threads) };
+        let log = Self { updates, progress, rings, files, sync, sinks, threads: Some(threads) };
         Ok((log, appenders))
     }
 
     /// Appends a setting's update. Rare, so a lock is taken; not for workers.
     pub fn append_update(&self, event: &UpdateEvent<'_>) -> Appended {
         self.updates.lock().unwrap_or_else(PoisonError::into_inner).append_update(event)
+    }
+
+    /// How far the sinks are, for who serves them to tell and for retention to know.
+    pub fn sink_positions(&self) -> SinkPositions {
+        self.sinks.clone()
     }
 
     /// Writes all that was appended, closes the segment and ends the threads. Stop appending

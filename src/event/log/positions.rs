@@ -32,6 +32,11 @@ impl SinkPositions {
         }
     }
 
+    /// Whether there are no sinks.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// How far a sink is; `None`: not known yet.
     pub fn get(&self, sink: &str) -> Option<Position> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sink).cloned()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::event::frame::{self, Record};
-use crate::event::log::files::{CLOSED, COMPRESSED, LIVE};
+use crate::event::log::files::{CLOSED, Form, LIVE, Segment, segments};
 use crate::event::log::layout::{Frame, Layout};
 use crate::event::log::segment;
 use crate::event::log::{FIRST_SEQUENCE, FRAMES, state_directory};
@@ -163,27 +163,31 @@ struct Run {
     last: Option<LastLine>,
 }
 
-struct LastLine {
-    sequence: u64,
+pub(super) struct LastLine {
+    pub(super) sequence: u64,
     id: String,
+    /// How many whole lines the segment has.
+    pub(super) lines: u64,
 }
 
 impl Run {
     fn find(directory: &Path, instance: &str) -> io::Result<Self> {
-        let mut segments = segments_of(directory, &segment::file_prefix(instance))?;
-        segments.sort();
-        let live = segments.iter().rev().map(|(_, path)| path.clone()).find(|path| is_live(path));
+        let name = segment::file_name_part(instance);
+        let own = segments(directory).map_err(|error| error.source)?;
+        let own: Vec<Segment> = own.into_iter().filter(|it| it.instance == name).collect();
+        let live = own.iter().rev().find(|segment| segment.form == Form::Live);
+        let live = live.map(|segment| segment.path(Form::Live));
         if let Some(path) = &live {
             cut_torn_line(&mut OpenOptions::new().read(true).write(true).open(path)?)?;
         }
         let mut last = None;
-        for (_, path) in segments.iter().rev() {
-            last = last_line(path)?;
+        for segment in own.iter().rev() {
+            last = last_line(&segment.path(segment.form))?;
             if last.is_some() {
                 break;
             }
         }
-        let count = segments.last().map_or(0, |(number, _)| number + 1);
+        let count = own.last().map_or(0, |segment| segment.count + 1);
         let (directory, instance) = (directory.to_owned(), instance.to_owned());
         Ok(Self { directory, instance, live, segments: count, last })
     }
@@ -235,27 +239,6 @@ fn close(live: &Path) -> io::Result<()> {
     fs::rename(live, closed.as_deref().unwrap_or(&name))
 }
 
-fn is_live(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(LIVE)
-}
-
-/// The segments of one run, whatever their form, by their count.
-fn segments_of(directory: &Path, prefix: &str) -> io::Result<Vec<(u32, PathBuf)>> {
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let stem = [LIVE, COMPRESSED, CLOSED].iter().find_map(|end| name.strip_suffix(end));
-        if let Some(stem) = stem
-            && prefix_of(stem) == Some(prefix)
-            && let Some(number) = stem.rsplit('-').next().and_then(|number| number.parse().ok())
-        {
-            segments.push((number, path));
-        }
-    }
-    Ok(segments)
-}
-
 /// `crossgate-<instance>` of `crossgate-<instance>-<time>-<n>`.
 fn prefix_of(stem: &str) -> Option<&str> {
     stem.rsplitn(3, '-').nth(2)
@@ -284,23 +267,24 @@ fn cut_torn_line(file: &mut File) -> io::Result<u64> {
 }
 
 /// The last event of a segment.
-fn last_line(path: &Path) -> io::Result<Option<LastLine>> {
+pub(super) fn last_line(path: &Path) -> io::Result<Option<LastLine>> {
     let file = File::open(path)?;
-    let is_compressed = path.to_string_lossy().ends_with(COMPRESSED);
+    let is_compressed = path.to_string_lossy().ends_with(Form::Compressed.ending());
     let reader: Box<dyn Read> =
         if is_compressed { Box::new(zstd::Decoder::new(file)?) } else { Box::new(file) };
     let mut reader = BufReader::new(reader);
-    let (mut line, mut last) = (Vec::new(), Vec::new());
+    let (mut line, mut last, mut lines) = (Vec::new(), Vec::new(), 0);
     while 0 < reader.read_until(b'\n', &mut line)? {
         if line.ends_with(b"\n") {
             std::mem::swap(&mut line, &mut last);
+            lines += 1;
         }
         line.clear();
     }
     let event: Option<Value> = serde_json::from_slice(&last).ok();
     Ok(event.and_then(|event| {
         let sequence = event.pointer("/responseData/sequence")?.as_u64()?;
-        Some(LastLine { sequence, id: event.get("id")?.as_str()?.to_owned() })
+        Some(LastLine { sequence, id: event.get("id")?.as_str()?.to_owned(), lines })
     }))
 }
 

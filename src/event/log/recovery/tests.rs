@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::event::log::ring::{Producer, Rings};
-use crate::event::{DecidedBy, EvalEvent, EventIds};
+use crate::event::{DecidedBy, EvalEvent, EventIds, PolicyInput};
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crate::verdict::{Decision, Mode, Reason, Verdict};
 
@@ -61,6 +61,7 @@ impl Killed {
             route: "/",
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             agent: "",
+            input: PolicyInput::NONE,
             revision: 1,
             decide_ns: 1,
         };
