@@ -51,7 +51,7 @@ use std::thread::{self, JoinHandle};
 use rustix::fs::statvfs;
 
 use crate::event::frame::{EVAL_FRAME_BYTES_MAX, UPDATE_FRAME_BYTES_MAX};
-use crate::event::{EventsConfig, OnFull, Sync, UpdateEvent};
+use crate::event::{EventsConfig, OnFull, Sync, UpdateEvent, sink};
 use crate::verdict::Decision;
 
 use appender::ByDecision;
@@ -157,7 +157,7 @@ impl EventLog {
             files: files.clone(),
             progress: Arc::clone(&progress),
         };
-        let sinks = SinkPositions::default();
+        let sinks = sink::positions(config);
         let keeper = Keeper::new(config, sinks.clone(), Arc::clone(&progress));
         let sync = config.sync;
         let threads = Threads {
