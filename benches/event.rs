@@ -103,8 +103,8 @@ fn append(bencher: Bencher<'_, '_>) {
 
 fn one(appender: &mut EventAppender, identity: &Identity, ids: &mut EventIds) -> u64 {
     match appender.append(&event(identity, ids)) {
-        Appended::Queued => 0,
-        Appended::Lost => 1,
+        Ok(Appended::Logged) => 0,
+        Ok(Appended::Lost) | Err(_) => 1,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What was decided: the events, their log, their queries.
 //!
 //! Flows in: evaluations, borrowed from the request. Flows out: frames for the log (`frame`), lines
-//! of NDJSON (`wire`), answers (`query`, `report`). All but `log` is pure.
+//! of NDJSON (`wire`), answers (`query`, `report`), deliveries (`sink`). All but `log` and `sink` is
+//! pure.
 
 use std::net::IpAddr;
 
@@ -23,11 +24,17 @@ pub mod query;
 pub mod replay;
 pub mod report;
 pub mod setting_text;
+pub mod sink;
+mod sink_config;
 pub mod time;
 pub mod wire;
 
-pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, SinkSpec, Sync};
+pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, Sync};
 pub use id::EventIds;
+pub use sink_config::{
+    BatchLimits, Compression, HttpSpec, Login, NatsSpec, OtlpProtocol, OtlpSpec, SINK_TIMEOUT,
+    Secret, SinkKind, SinkSpec, StartAt, TlsFiles, TlsIdentity,
+};
 
 /// One evaluation, borrowed from the request that it decided.
 #[derive(Clone, Copy, Debug)]

@@ -34,6 +34,28 @@ pub fn parse(text: &str) -> Option<UnixMillis> {
     Some(UnixMillis(u64::try_from(millis).unwrap_or(0)))
 }
 
+/// Reads the form that events have, without regard to other forms; tens of nanoseconds.
+pub fn parse_event_time(text: &[u8]) -> Option<UnixMillis> {
+    let digits = |from: usize, to: usize| {
+        let number =
+            |sum: u64, byte: &u8| byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'));
+        text.get(from..to)?.iter().try_fold(0, number)
+    };
+    // `2025-10-10T14:03:27.41+0000`
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.')];
+    if !marks.iter().all(|(at, mark)| text.get(*at) == Some(mark)) || text.get(22..)? != b"+0000" {
+        return None;
+    }
+    let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
+    let (hour, minute, second) = (digits(11, 13)?, digits(14, 16)?, digits(17, 19)?);
+    if year < 1970 || 23 < hour || 59 < minute || 59 < second {
+        return None;
+    }
+    let day = days(year, month, day)?;
+    let seconds = day * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+    Some(UnixMillis(seconds * 1000 + digits(20, 22)? * 10))
+}
+
 /// The day of a time, as `2025-10-10`.
 pub fn day_text(day: u64) -> String {
     let (year, month, day) = civil(day.min(SECONDS_MAX / DAY_SECONDS));
@@ -73,6 +95,25 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Days since 1970 of a date; Howard Hinnant's `days_from_civil` for years after 1970.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let month_days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        _ => return None,
+    };
+    if !(1..=month_days).contains(&day) {
+        return None;
+    }
+    // Years from March on, so that the leap day is a year's last.
+    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468)
+}
+
 /// The seconds of a day.
 pub const DAY_SECONDS: u64 = 86_400;
 /// 9999-12-31T23:59:59Z.
@@ -105,7 +146,10 @@ mod tests {
             let expected = jiff::Timestamp::from_second(seconds).unwrap().to_string();
             let mut out = Vec::new();
             write_seconds(&mut out, UnixSeconds(day * DAY_SECONDS + 45_296));
-            assert_eq!(format!("{}Z", String::from_utf8(out).unwrap()), expected);
+            assert_eq!(format!("{}Z", str::from_utf8(&out).unwrap()), expected);
+            write_fraction(&mut out, UnixMillis(990));
+            let millis = (day * DAY_SECONDS + 45_296) * 1000 + 990;
+            assert_eq!(parse_event_time(&out), Some(UnixMillis(millis)));
         }
     }
 
@@ -115,5 +159,31 @@ mod tests {
         assert_eq!(parse("2025-10-10T14:03:17.41Z"), Some(UnixMillis(1_760_104_997_410)));
         assert_eq!(parse("2025-10-10T16:03:17.41+02:00"), Some(UnixMillis(1_760_104_997_410)));
         assert_eq!(parse("yesterday"), None);
+    }
+
+    #[test]
+    fn event_times_are_read_as_rfc_3339_has_them_or_not_at_all() {
+        for text in [
+            "2024-02-29T23:59:59.99+0000",
+            "2023-02-29T23:59:59.99+0000",
+            "2023-13-01T00:00:00.00+0000",
+            "2023-00-01T00:00:00.00+0000",
+            "2023-04-31T00:00:00.00+0000",
+            "2023-01-00T00:00:00.00+0000",
+            "2023-01-01T24:00:00.00+0000",
+            "2023-01-01T00:60:00.00+0000",
+            "2023-01-01T00:00:60.00+0000",
+            "1969-12-31T23:59:59.00+0000",
+            "2023-01-01T00:00:00.00+0100",
+            "2023-01-01T00:00:00.000+0000",
+            "2023-01-01T00:00:00.0x+0000",
+            "2023-01-01t00:00:00.00+0000",
+            "",
+        ] {
+            let read = parse_event_time(text.as_bytes());
+            assert!(read.is_none() || read == parse(text), "{text}");
+        }
+        let leap = parse_event_time(b"2024-02-29T23:59:59.99+0000");
+        assert_eq!(leap, Some(UnixMillis(1_709_251_199_990)));
     }
 }

@@ -1,6 +1,8 @@
 //! Clauses and how they match: text by lower-cased words as Lucene's standard analysis has it,
 //! `.keyword` by the exact text, ranges by number or text.
 
+use std::mem;
+
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
@@ -35,7 +37,7 @@ pub(super) struct Field {
 
 /// How a value's text is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Analysis {
+pub(super) enum Analysis {
     /// The whole text, as it is.
     Keyword,
     /// The text as a number.
@@ -55,8 +57,9 @@ pub(super) enum Test {
     Range { lower: Bound, upper: Bound },
     /// The whole text matches.
     Regex(Regex),
-    /// The whole text or one word matches: without regard to case, and exactly.
-    Wildcard { any_case: Regex, exact: Regex },
+    /// The whole text or one word matches: without regard to case, and exactly. The pieces are what
+    /// is between the wildcards.
+    Wildcard { any_case: Regex, exact: Regex, pieces: Vec<String> },
 }
 
 /// An end of a range.
@@ -68,6 +71,19 @@ pub(super) enum Bound {
 }
 
 impl Clause {
+    /// Puts the paths of all fields into `paths`; false if a test looks at every value.
+    pub(super) fn paths<'a>(&'a self, paths: &mut Vec<&'a str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Bool(clauses) => clauses.iter().all(|(_, clause)| clause.paths(paths)),
+            Self::Leaf { field: None, .. } => false,
+            Self::Leaf { field: Some(field), .. } => {
+                paths.push(&field.path);
+                true
+            }
+        }
+    }
+
     pub(super) fn matches(&self, event: &Value) -> bool {
         match self {
             Self::All => true,
@@ -93,6 +109,14 @@ impl Field {
         };
         Self { path: path.to_owned(), analysis }
     }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn analysis(&self) -> Analysis {
+        self.analysis
+    }
 }
 
 impl Test {
@@ -117,18 +141,23 @@ impl Test {
             return Ok(Self::phrase(&term.iter().map(|(c, _)| *c).collect::<String>()));
         }
         let mut pattern = String::from("^");
+        let (mut pieces, mut piece) = (Vec::new(), String::new());
         for part in term {
             match part {
                 ('*', Literal::Plain) => pattern.push_str(".*"),
                 ('?', Literal::Plain) => pattern.push('.'),
                 (c, Literal::Escaped | Literal::Plain) => {
                     pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+                    piece.push(*c);
+                    continue;
                 }
             }
+            pieces.push(mem::take(&mut piece));
         }
+        pieces.push(piece);
         pattern.push('$');
         let any_case = compile(&pattern, Case::Any)?;
-        Ok(Self::Wildcard { any_case, exact: compile(&pattern, Case::Exact)? })
+        Ok(Self::Wildcard { any_case, exact: compile(&pattern, Case::Exact)?, pieces })
     }
 
     fn matches(&self, value: &Value, analysis: Analysis) -> bool {

@@ -8,6 +8,11 @@
 mod combine;
 mod matcher;
 mod parser;
+mod prefilter;
+mod projection;
+
+pub use prefilter::Prefilter;
+pub use projection::{Projection, values_at};
 
 use serde_json::Value;
 
@@ -70,6 +75,20 @@ impl Query {
     /// The text is no query; the error tells where.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         parser::parse(text).map(|root| Self { root })
+    }
+
+    /// What the lines of matching events contain.
+    pub fn prefilter(&self) -> Prefilter {
+        Prefilter::of(&self.root)
+    }
+
+    /// What of an event has to be parsed to tell whether it matches, and these fields.
+    pub fn projection(&self, fields: &[&str]) -> Projection {
+        let mut paths = Vec::new();
+        if !self.root.paths(&mut paths) {
+            return Projection::whole();
+        }
+        Projection::of(paths.into_iter().chain(fields.iter().copied()))
     }
 
     /// Whether an event matches.
