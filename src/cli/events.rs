@@ -1,22 +1,27 @@
 //! `crossgate events`: searches the event log and follows it.
 
-use std::collections::VecDeque;
+mod count;
+mod output;
+mod progress;
+mod query;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::cli::events_status::{StatusArgs, status};
-use crate::clock::{SystemClock, UnixMillis};
-use crate::event::log::{LogReader, ReadError, ReadEvent, Tail, recover};
+use crate::clock::UnixMillis;
+use crate::event::log::{ReadError, Tail, recover};
 use crate::event::query::{Query, QueryError};
-use crate::event::report::printable;
 use crate::event::{EventsConfig, time};
+
+use output::{Output, OutputArgs};
+use query::QueryArgs;
 
 /// Searches the event log and follows it.
 #[derive(Debug, Args)]
@@ -36,27 +41,6 @@ enum EventsCommand {
     Tail(TailArgs),
 }
 
-/// `crossgate events query`.
-#[derive(Debug, Args)]
-struct QueryArgs {
-    /// A query in Lucene's syntax, for example `responseData.decision:"Deny"`; empty: all events.
-    #[arg(value_name = "LUCENE", allow_hyphen_values = true)]
-    query: String,
-    /// No older events: RFC 3339, or a duration back from now such as `30d`.
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// No younger events: RFC 3339, or a duration back from now.
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// At most so many events, the newest ones.
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    place: PlaceArgs,
-}
-
 /// `crossgate events tail`.
 #[derive(Debug, Args)]
 struct TailArgs {
@@ -67,14 +51,6 @@ struct TailArgs {
     output: OutputArgs,
     #[command(flatten)]
     place: PlaceArgs,
-}
-
-/// How events are printed.
-#[derive(Debug, Args)]
-struct OutputArgs {
-    /// A table for people, or one event a line as it stands in the log.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
 }
 
 /// Where the event log is.
@@ -88,21 +64,14 @@ pub(super) struct PlaceArgs {
     dir: Option<PathBuf>,
 }
 
-/// How events are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One event a line, as it stands in the log.
-    Json,
-    /// A table for people.
-    Table,
-}
-
 /// Why a command on the event log could not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum EventsError {
     #[error("cannot read the configuration `{}`: {reason}\nhint: name the log's directory with `--dir`", path.display())]
     Config { path: PathBuf, reason: String },
+    #[error("`--count-by` takes one to eight fields, such as `responseData.decision,initiator.id`")]
+    Fields,
     #[error("`{text}` is neither a time by RFC 3339 nor a duration such as `30d`, `12h`, `15m`")]
     Moment { text: String },
     #[error("cannot write: {0}")]
@@ -116,7 +85,7 @@ pub(super) enum EventsError {
 /// Runs `crossgate events`.
 pub fn run(args: EventsArgs) -> ExitCode {
     let result = match args.command {
-        EventsCommand::Query(args) => query(&args, io::stdout(), io::stderr()),
+        EventsCommand::Query(args) => query::run(&args, io::stdout(), io::stderr()),
         EventsCommand::Status(args) => status(&args, io::stdout()),
         EventsCommand::Tail(args) => tail(&args, io::stdout()),
     };
@@ -205,124 +174,26 @@ fn duration_millis(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(millis)
 }
 
-fn query(args: &QueryArgs, out: impl Write, mut log: impl Write) -> Result<(), EventsError> {
-    let query = Query::parse(&args.query)?;
-    let now = SystemClock.now();
-    let since = args.since.as_deref().map(|text| moment(text, now)).transpose()?;
-    let until = args.until.as_deref().map(|text| moment(text, now)).transpose()?;
-    let mut reader = LogReader::open(&args.place.directory()?, since)?;
-    let mut output = Output::new(out, args.output.format)?;
-    let mut newest = VecDeque::new();
-    while let Some(event) = reader.next().transpose()? {
-        let in_time = since.is_none_or(|since| since <= event.time)
-            && until.is_none_or(|until| event.time <= until);
-        if !in_time || !query.matches(&event.event) {
-            continue;
-        }
-        let Some(limit) = args.limit else {
-            output.print(&event)?;
-            continue;
-        };
-        newest.push_back(event);
-        if limit < newest.len() {
-            newest.pop_front();
-        }
-    }
-    for event in &newest {
-        output.print(event)?;
-    }
-    output.out.flush()?;
-    if 0 < reader.unreadable_lines() {
-        let lines = reader.unreadable_lines();
-        writeln!(log, "warning: {lines} lines are no events and were left out")?;
-    }
-    Ok(())
-}
-
 fn tail(args: &TailArgs, out: impl Write) -> Result<(), EventsError> {
     let query = Query::parse(&args.query)?;
     let mut tail = Tail::open(&args.place.directory()?)?;
     let mut output = Output::new(out, args.output.format)?;
     output.out.flush()?;
     loop {
-        for event in tail.poll()? {
+        let events = tail.poll()?;
+        for event in &events {
             if query.matches(&event.event) {
-                output.print(&event)?;
+                output.print(event.time, event.line.as_bytes())?;
             }
         }
         output.out.flush()?;
-        thread::sleep(TAIL_INTERVAL);
-    }
-}
-
-/// Standard output in one of the formats.
-struct Output<W: Write> {
-    out: io::BufWriter<W>,
-    format: Format,
-}
-
-impl<W: Write> Output<W> {
-    fn new(out: W, format: Format) -> io::Result<Self> {
-        let mut output = Self { out: io::BufWriter::new(out), format };
-        if format == Format::Table {
-            output.row(&HEADINGS.map(Into::into))?;
-        }
-        Ok(output)
-    }
-
-    fn print(&mut self, event: &ReadEvent) -> io::Result<()> {
-        match self.format {
-            Format::Json => writeln!(self.out, "{}", event.line),
-            Format::Table => {
-                let text = |pointer| match event.event.pointer(pointer) {
-                    None | Some(Value::Null) => "-".into(),
-                    Some(Value::String(text)) if text.is_empty() => "-".into(),
-                    Some(Value::String(text)) => printable(text).into_owned(),
-                    Some(value) => printable(&value.to_string()).into_owned(),
-                };
-                let mut cells = COLUMNS.map(text);
-                let [time, .., action, _] = &mut cells;
-                *time = time::text(event.time);
-                // What is no evaluation asks for no action; its own says what it is.
-                if action == "-" {
-                    *action = text("/action");
-                }
-                self.row(&cells)
-            }
+        // Where there is much, the next part waits already.
+        if events.is_empty() {
+            thread::sleep(TAIL_INTERVAL);
         }
     }
-
-    fn row(&mut self, cells: &[String; 8]) -> io::Result<()> {
-        let [time, decision, enforced, initiator, caller, owner, action, resource] = cells;
-        writeln!(
-            self.out,
-            "{time:<19}  {decision:<8}  {enforced:<8}  {initiator:<24}  {caller:<32}  {owner:<32}  \
-             {action:<24}  {resource}"
-        )
-    }
 }
 
-const HEADINGS: [&str; 8] = [
-    "TIME",
-    "DECISION",
-    "ENFORCED",
-    "INITIATOR",
-    "CALLER ACCOUNT",
-    "OWNER ACCOUNT",
-    "ACTION",
-    "RESOURCE",
-];
-/// Where the cells are in an event.
-const COLUMNS: [&str; 8] = [
-    "/eventTime",
-    "/responseData/decision",
-    "/responseData/isEnforced",
-    "/initiator/id",
-    "/requestData/subject/attributes/token.account.bss",
-    "/requestData/resource/attributes/accountId",
-    "/requestData/action",
-    "/target/id",
-];
 /// The configuration where none is named.
 const CONFIG_FILE: &str = "crossgate.yaml";
 /// How often a followed log is looked at.
@@ -330,6 +201,8 @@ const TAIL_INTERVAL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -377,7 +250,7 @@ mod tests {
         let line = <Line as clap::Parser>::try_parse_from(line).unwrap();
         let EventsCommand::Query(args) = line.args.command else { panic!("no query") };
         let (mut out, mut log) = (Vec::new(), Vec::new());
-        let result = query(&args, &mut out, &mut log);
+        let result = query::run(&args, &mut out, &mut log);
         (result, String::from_utf8(out).unwrap(), String::from_utf8(log).unwrap())
     }
 

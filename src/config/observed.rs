@@ -1,16 +1,15 @@
 //! Which owner accounts were observed before they were limited, as the event log tells.
 //!
-//! Flows in: the log's NDJSON files, newest first, up to a bound. Flows out: accounts.
+//! Flows in: the log's segments, newest first, up to a bound. Flows out: accounts.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::io::{BufRead, Read};
+use std::path::Path;
 
 use memchr::memmem;
 use serde::Deserialize;
 
+use crate::event::log::{Segment, Window, newest_first};
 use crate::iam::AccountId;
 
 /// The owner accounts that were evaluated without enforcement.
@@ -37,22 +36,25 @@ impl Observed {
     pub(super) fn scan(directory: &Path) -> Self {
         let mut observed = Self::default();
         let mut left_bytes = LOG_BYTES_MAX;
-        for (_, path) in newest_first(directory) {
+        for segment in newest_first(directory) {
             if left_bytes == 0 {
                 observed.extent = Extent::Newest;
                 break;
             }
-            let read_bytes = observed.scan_file(&path, left_bytes);
+            let read_bytes = observed.scan_segment(&segment, left_bytes);
             left_bytes = left_bytes.saturating_sub(read_bytes);
         }
         observed
     }
 
-    fn scan_file(&mut self, path: &Path, left_bytes: u64) -> u64 {
-        let Ok(file) = File::open(path) else {
+    fn scan_segment(&mut self, segment: &Segment, left_bytes: u64) -> u64 {
+        let Ok(Some(open)) = segment.open() else {
             return 0;
         };
-        let mut reader = BufReader::new(file.take(left_bytes));
+        let Ok(lines) = open.lines(&Window::default()) else {
+            return 0;
+        };
+        let mut reader = lines.take(left_bytes);
         let (mut line, mut read_bytes) = (Vec::new(), 0_u64);
         loop {
             line.clear();
@@ -77,19 +79,6 @@ fn owner_observed(line: &[u8]) -> Option<AccountId> {
     (event.action == EVALUATION && shadow)
         .then(|| AccountId::parse(&event.request_data.resource.attributes.account_id).ok())
         .flatten()
-}
-
-fn newest_first(directory: &Path) -> Vec<(SystemTime, PathBuf)> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    let mut files: Vec<(SystemTime, PathBuf)> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().extension().is_some_and(|it| it == "ndjson"))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    files.sort_by(|a, b| b.cmp(a));
-    files
 }
 
 #[derive(Deserialize)]
@@ -131,6 +120,8 @@ const LOG_BYTES_MAX: u64 = 512 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn event(action: &str, owner: &str, mode: &str, candidate: bool) -> String {
@@ -162,10 +153,13 @@ mod tests {
             (event(EVALUATION, "a", "report-only", false), event(EVALUATION, "b", "limited", true));
         write("1.ndjson", format!("garbage report-only\n{a}\n"));
         write("2.live.ndjson", format!("{b}\n{{\"half"));
+        let compressed = event(EVALUATION, "d", "report-only", false) + "\n";
+        let compressed = zstd::stream::encode_all(compressed.as_bytes(), 1).unwrap();
+        fs::write(directory.path().join("4.ndjson.zst"), compressed).unwrap();
         write("3.txt", event(EVALUATION, "c", "report-only", false));
         let observed = Observed::scan(directory.path());
         let owners: Vec<&str> = observed.owners.iter().map(AccountId::as_str).collect();
-        assert_eq!((owners, observed.extent), (vec!["a", "b"], Extent::All));
+        assert_eq!((owners, observed.extent), (vec!["a", "b", "d"], Extent::All));
         assert_eq!(Observed::scan(&directory.path().join("none")), Observed::default());
     }
 }

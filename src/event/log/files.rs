@@ -136,6 +136,9 @@ impl Segment {
         if *window == Window::default() {
             return true;
         }
+        if self.ended_before(window) {
+            return false;
+        }
         match self.open() {
             Ok(Some(open)) => open.time_range(self.stamp).is_none_or(|range| window.meets(range)),
             Ok(None) | Err(_) => true,
@@ -143,7 +146,28 @@ impl Segment {
     }
 }
 
+impl Segment {
+    /// Whether its file was last written to before a window begins, which is told without opening.
+    pub(super) fn ended_before(&self, window: &Window) -> bool {
+        let Some(UnixMillis(since)) = window.since else { return false };
+        let modified = fs::metadata(self.path(self.form)).and_then(|it| it.modified());
+        modified.is_ok_and(|modified| millis(modified).saturating_add(SLACK_MILLIS) < since)
+    }
+}
+
 impl OpenSegment {
+    /// How much of it there is to read for a window, uncompressed; as it is on the disk if it does
+    /// not tell.
+    pub(super) fn plain_bytes(&self, window: &Window) -> u64 {
+        if self.form == Form::Compressed
+            && let Ok(Some(index)) = Index::read(&self.file)
+        {
+            let meets = |block: &&Block| block.time_range().is_none_or(|it| window.meets(it));
+            return index.blocks.iter().filter(meets).map(|block| block.plain).sum();
+        }
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
     /// The earliest and the latest time that its events can have.
     pub(super) fn time_range(&self, stamp: Option<UnixMillis>) -> Option<(UnixMillis, UnixMillis)> {
         if self.form == Form::Compressed
@@ -246,6 +270,20 @@ fn stamp_time(stamp: &str) -> Option<UnixMillis> {
     let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
     let (hour, minute, rest) = (part(9, 11)?, part(11, 13)?, stamp.get(13..)?);
     time::parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{rest}"))
+}
+
+/// Reads from an offset until a buffer is full or the file ends; how much it was.
+pub(super) fn read_full_at(file: &File, target: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while let Some(rest) = target.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + u64::try_from(read).unwrap_or(u64::MAX)) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }
 
 fn millis(time: SystemTime) -> u64 {

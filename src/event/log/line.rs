@@ -64,8 +64,8 @@ fn head(line: &[u8]) -> Option<Head<'_>> {
     serde_json::from_slice(line).ok()
 }
 
-/// The time in a line as this log writes it: after the action, at a place of its own.
-fn usual_time(line: &[u8]) -> Option<UnixMillis> {
+/// The time in a line as this log writes it, without parsing: after the action, at a place of its own.
+pub(super) fn usual_time(line: &[u8]) -> Option<UnixMillis> {
     let rest = line.strip_prefix(OWN_START)?;
     let rest = rest.get(memchr::memchr(b'"', rest)?..)?.strip_prefix(TIME_START)?;
     let text = rest.get(..memchr::memchr(b'"', rest)?)?;

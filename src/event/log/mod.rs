@@ -21,6 +21,7 @@ mod progress;
 mod reader;
 mod recovery;
 mod ring;
+mod scan;
 mod segment;
 mod sync;
 mod tail;
@@ -35,6 +36,7 @@ pub use positions::{SegmentEvents, SinkPositions};
 pub use progress::{BLOCK_MAX, LogWaiter, Mark};
 pub use reader::{LogReader, ReadError, ReadEvent};
 pub use recovery::{RecoveryError, recover};
+pub use scan::{FoundLine, NewestLines, OldestFirst, Order, Part, Scan, Wanted};
 pub use segment::{SEGMENT_AGE_MAX, SEGMENT_BYTES_MAX, SegmentLimits};
 pub use tail::Tail;
 

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::event::log::archive::{BLOCK_BYTES_MAX, Block, Index, Unpacker};
-use crate::event::log::files::{Form, OpenSegment};
+use crate::event::log::files::{Form, OpenSegment, read_full_at};
 use crate::event::log::reader::ReadError;
 
 /// An open segment.
@@ -240,19 +240,6 @@ fn plain_end(file: &File) -> io::Result<u64> {
         end = start;
     }
     Ok(0)
-}
-
-fn read_full_at(file: &File, target: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut read = 0;
-    while let Some(rest) = target.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + size(read)) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
 }
 
 /// The whole lines at the beginning of a text, at most `bytes_max` unless the first is longer.
