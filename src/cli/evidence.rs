@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::cli::events::{EventsError, events_directory, moment};
+use crate::cli::events::{EventsError, log_view, moment};
 use crate::clock::{SystemClock, UnixMillis};
 use crate::config::ConfigError;
-use crate::event::log::ReadError;
+use crate::event::log::{LogView, ReadError};
 use crate::event::report::Window;
 use crate::perimeter::SettingsIndex;
 use crate::policy::directory::DirectoryError;
@@ -49,9 +49,9 @@ pub(super) enum EvidenceError {
 }
 
 impl PlaceArgs {
-    /// The log's directory.
-    pub(super) fn directory(&self) -> Result<PathBuf, EvidenceError> {
-        Ok(events_directory(self.config.as_deref(), self.dir.as_deref())?)
+    /// The log with all its events.
+    pub(super) fn view(&self) -> Result<LogView, EvidenceError> {
+        Ok(log_view(self.config.as_deref(), self.dir.as_deref())?)
     }
 
     /// The settings file, if a configuration names one.

@@ -70,15 +70,15 @@ fn replay(args: &ReplayArgs) -> Result<ReplayReport, EvidenceError> {
     let settings = args.settings.as_deref().map(read_settings).transpose()?.map(Arc::new);
     let policies = policies(args)?.map(Arc::new);
     let place = PlaceArgs { config: args.config.clone(), dir: args.events.clone() };
-    let directory = place.directory()?;
+    let log = place.view()?;
     let mut replay = Replay::new(Proposal { settings, policies }, window);
-    for event in LogReader::open(&directory, read_from(&window))? {
+    for event in LogReader::open(log.path(), read_from(&window))? {
         let event = event?;
         replay.add(event.time, &event.event);
     }
     let report = replay.finish();
     if report.requests == 0 {
-        return Err(EvidenceError::NothingRecorded { directory });
+        return Err(EvidenceError::NothingRecorded { directory: log.path().to_owned() });
     }
     print(&report, args.format)?;
     Ok(report)
