@@ -12,7 +12,7 @@ use crossgate::event::frame::{self, Record};
 use crossgate::event::log::{Appended, EventAppender, EventLog};
 use crossgate::event::query::Query;
 use crossgate::event::wire::Renderer;
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig};
+use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput};
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use divan::{AllocProfiler, Bencher, black_box};
@@ -66,6 +66,7 @@ fn event<'a>(identity: &'a Identity, ids: &mut EventIds) -> EvalEvent<'a> {
         route: "/v1/accounts/{account}/orders/{*order}",
         source_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
         agent: "curl/8.5",
+        input: PolicyInput::NONE,
         revision: 17,
         decide_ns: 812,
     }
@@ -102,8 +103,8 @@ fn append(bencher: Bencher<'_, '_>) {
 
 fn one(appender: &mut EventAppender, identity: &Identity, ids: &mut EventIds) -> u64 {
     match appender.append(&event(identity, ids)) {
-        Appended::Queued => 0,
-        Appended::Lost => 1,
+        Ok(Appended::Logged) => 0,
+        Ok(Appended::Lost) | Err(_) => 1,
     }
 }
 

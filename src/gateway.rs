@@ -22,6 +22,7 @@ use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
 use crate::clock::SystemClock;
 use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
+use crate::event::sink::{Shipper, ShipperError};
 use crate::event::{EventIds, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
 use crate::iam::{AccountId, IdentityKind, IdentityType};
@@ -47,6 +48,7 @@ pub struct Gateway {
     drain: watch::Sender<bool>,
     draining: Arc<AtomicBool>,
     events: Arc<EventLog>,
+    shipper: Shipper,
     admin_end: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -81,6 +83,9 @@ pub enum StartError {
     /// The settings are unusable.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The sinks can't be started.
+    #[error(transparent)]
+    Sinks(#[from] ShipperError),
     /// A listener's TLS is unusable.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -97,6 +102,7 @@ impl Gateway {
         let listeners = bind(&config, worker_count)?;
         let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
         let events = Arc::new(events);
+        let shipper = Shipper::start(&config.events, &events.sink_positions())?;
 
         publish(&writer, &config);
         let on_update = record_update(Arc::clone(&events));
@@ -157,6 +163,7 @@ impl Gateway {
             drain,
             draining,
             events,
+            shipper,
             admin_end,
             tasks,
         })
@@ -167,7 +174,8 @@ impl Gateway {
         self.reloader.reload().await;
     }
 
-    /// Takes no more connections, finishes what runs within the drain timeout, closes the log.
+    /// Takes no more connections, finishes what runs within the drain timeout, closes the log, and
+    /// has every sink try once more.
     ///
     /// # Errors
     /// Events did not reach the log.
@@ -187,11 +195,17 @@ impl Gateway {
         let _ = tokio::time::timeout(ADMIN_END_MAX, admin_ended).await;
         self.tasks.shutdown().await;
         drop(self.reloader);
-        match Arc::into_inner(self.events) {
-            Some(events) => events.close(),
-            // Something still holds the log; it closes when that ends.
-            None => Ok(()),
-        }
+        let (events, shipper) = (self.events, self.shipper);
+        let ended = tokio::task::spawn_blocking(move || {
+            let closed = match Arc::into_inner(events) {
+                Some(events) => events.close(),
+                // Something still holds the log; it closes when that ends.
+                None => Ok(()),
+            };
+            shipper.end();
+            closed
+        });
+        ended.await.unwrap_or(Ok(()))
     }
 }
 

@@ -28,6 +28,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe();
     // A loss that never happened is a zero, not an absence: alerts need the series.
     events_lost("queue_full", 0);
+    events_lost("sink_rejected", 0);
     gauge!("crossgate_connections", "side" => "client").set(0);
     gauge!("crossgate_connections", "side" => "upstream").set(0);
     Ok(handle)
@@ -77,6 +78,47 @@ pub fn events_lost(reason: &'static str, events: u64) {
 /// Counts events that are in the log (`crossgate_events_written_total`).
 pub fn events_written(action: &'static str, events: u64) {
     counter!("crossgate_events_written_total", "action" => action).increment(events);
+}
+
+/// What became of events on their way to a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// The sink has them.
+    Delivered,
+    /// An attempt failed; they stay in the log and are tried again.
+    Failed,
+    /// They were removed from the log before.
+    Missed,
+    /// The sink refused them for good.
+    Rejected,
+}
+
+impl DeliveryResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Delivered, Self::Failed, Self::Missed, Self::Rejected];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Missed => "missed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Counts events by what became of them on their way to a sink
+/// (`crossgate_sink_deliveries_total`); `sink` is configured.
+pub fn sink_deliveries(sink: &str, result: DeliveryResult, events: u64) {
+    let (sink, result) = (sink.to_owned(), result.as_str());
+    counter!("crossgate_sink_deliveries_total", "sink" => sink, "result" => result)
+        .increment(events);
+}
+
+/// Tells how many events a sink is behind the log (`crossgate_sink_lag_events`).
+pub fn sink_lag(sink: &str, events: u64) {
+    let events = u32::try_from(events).unwrap_or(u32::MAX);
+    gauge!("crossgate_sink_lag_events", "sink" => sink.to_owned()).set(events);
 }
 
 /// Whether something was still known.
@@ -308,7 +350,7 @@ fn request_counter(route: &str, outcome: Outcome) -> Counter {
     )
 }
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("crossgate_requests_total", "Requests by route and what became of them"),
     ("crossgate_decisions_total", "Verdicts of each layer by mode, decision and standing"),
     ("crossgate_decision_cache_total", "Policy decisions that were known or had to be evaluated"),
@@ -317,12 +359,14 @@ const COUNTERS: [(&str, &str); 8] = [
     ("crossgate_snapshot_reloads_total", "New versions of a part of the configuration"),
     ("crossgate_events_written_total", "Events in the log"),
     ("crossgate_events_lost_total", "Events that will never reach the log or a sink"),
+    ("crossgate_sink_deliveries_total", "Events by what became of them on their way to a sink"),
 ];
 
-const GAUGES: [(&str, &str); 3] = [
+const GAUGES: [(&str, &str); 4] = [
     ("crossgate_jwks_age_seconds", "Time since an issuer last confirmed its keys"),
     ("crossgate_snapshot_revision", "The revision that decides requests"),
     ("crossgate_connections", "Open connections by side"),
+    ("crossgate_sink_lag_events", "Events of the log that a sink does not have"),
 ];
 
 const HISTOGRAMS: [(&str, &str); 3] = [

@@ -187,11 +187,12 @@ pub enum Outcome {
     ClientTimeout,
     UpstreamError,
     UpstreamTimeout,
+    EventLogFull,
 }
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
 
     /// The label, which is also the problem's `code`.
     pub fn as_str(self) -> &'static str {
@@ -208,6 +209,7 @@ impl Outcome {
             Self::ClientTimeout => "client_timeout",
             Self::UpstreamError => "upstream_error",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::EventLogFull => "event_log_full",
         }
     }
 
@@ -226,6 +228,7 @@ impl Outcome {
             Self::ClientTimeout => 9,
             Self::UpstreamError => 10,
             Self::UpstreamTimeout => 11,
+            Self::EventLogFull => 12,
         }
     }
 }
@@ -249,6 +252,7 @@ mod tests {
             Outcome::ClientTimeout,
             Outcome::UpstreamError,
             Outcome::UpstreamTimeout,
+            Outcome::EventLogFull,
         ];
         let places: Vec<usize> = all.iter().map(|outcome| outcome.index()).collect();
         assert_eq!(places, (0..Outcome::COUNT).collect::<Vec<_>>());

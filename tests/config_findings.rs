@@ -44,7 +44,10 @@ fn no_value_of_the_environment_is_shown() {
                     refresh: \"${SECRET}\" }, claims: { account: \"${SECRET}\", principal: \
                     \"${SECRET}\" } }]\nupstreams: { u: { endpoints: [\"${SECRET}\"] } }\nroutes: [{ \
                     path: /a, methods: [\"${SECRET}\"], public: true, upstream: \"${SECRET}\" \
-                    }]\nevents: { sync: \"${SECRET}\", on_full: { deny: \"${SECRET}\" } }\nlimits: { \
+                    }]\nevents: { sync: \"${SECRET}\", on_full: { deny: \"${SECRET}\" }, sinks: [{ nats: { url: \
+                    \"${SECRET}\", stream: \"${SECRET} *\", subject: \"${SECRET} *\", name: \"${SECRET}/\", \
+                    from: \"${SECRET}\" } }, { http: { url: \"${SECRET}@\", headers: { a: \"${SECRET}\\n\" } \
+                    } }] }\nlimits: { \
                     header_bytes: \"${SECRET}\" }\nidentity_headers: { prefix: \"${SECRET}\" \
                     }\ntrusted_proxies: [\"${SECRET}\"]\nforward_token: ${SECRET}\n";
     let error = config::parse(document, Path::new("a.yaml"), &environment).unwrap_err();

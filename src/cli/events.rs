@@ -14,8 +14,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
+use crate::cli::events_status::{StatusArgs, status};
 use crate::clock::UnixMillis;
-use crate::event::log::{ReadError, Tail};
+use crate::event::log::{ReadError, Tail, recover};
 use crate::event::query::{Query, QueryError};
 use crate::event::{EventsConfig, time};
 
@@ -34,6 +35,8 @@ pub struct EventsArgs {
 enum EventsCommand {
     /// Prints the events that match a query, oldest first.
     Query(QueryArgs),
+    /// Tells what the log has, and how far its sinks are.
+    Status(StatusArgs),
     /// Prints the events that match a query as they are written.
     Tail(TailArgs),
 }
@@ -83,6 +86,7 @@ pub(super) enum EventsError {
 pub fn run(args: EventsArgs) -> ExitCode {
     let result = match args.command {
         EventsCommand::Query(args) => query::run(&args, io::stdout(), io::stderr()),
+        EventsCommand::Status(args) => status(&args, io::stdout()),
         EventsCommand::Tail(args) => tail(&args, io::stdout()),
     };
     match result {
@@ -132,8 +136,19 @@ struct EventsDocument {
 }
 
 impl PlaceArgs {
+    /// The configuration that names the log, if it is not named itself.
+    pub(super) fn config(&self) -> Option<&Path> {
+        let config = self.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+        self.dir.is_none().then_some(config)
+    }
+
+    /// The log's directory, with what a run that was killed left in it.
     pub(super) fn directory(&self) -> Result<PathBuf, EventsError> {
-        events_directory(self.config.as_deref(), self.dir.as_deref())
+        let directory = events_directory(self.config.as_deref(), self.dir.as_deref())?;
+        if let Err(error) = recover(&directory) {
+            let _ = writeln!(io::stderr(), "warning: {error}");
+        }
+        Ok(directory)
     }
 }
 

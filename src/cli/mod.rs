@@ -6,6 +6,8 @@ pub mod access;
 pub mod check;
 pub mod demo;
 pub mod events;
+mod events_status;
+mod evidence;
 mod excerpt;
 pub mod explain;
 pub mod health;

@@ -1,16 +1,17 @@
 //! `crossgate report`: reports on what the event log holds.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::events::{EventsError, PlaceArgs, fail, moment};
-use crate::clock::SystemClock;
+use crate::cli::evidence::{self, EvidenceError, PlaceArgs, fail, read_settings, window};
 use crate::event::log::LogReader;
 use crate::event::report::{Colour, Readiness, ReadinessReport, ReadinessTally};
 use crate::iam::AccountId;
+use crate::perimeter::AccountSetting;
 
 /// Reports on what the event log holds.
 #[derive(Debug, Args)]
@@ -35,9 +36,15 @@ struct ReadinessArgs {
     /// How far back: RFC 3339, or a duration back from now.
     #[arg(long, value_name = "TIME", default_value = "30d")]
     since: String,
-    /// For people or for programs.
+    /// Up to when: RFC 3339, or a duration back from now [default: now].
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// For people, for a browser, or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// The settings, to know which allowlist entries admitted nobody [default: the configuration's].
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -45,6 +52,8 @@ struct ReadinessArgs {
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// One page with plots that needs nothing else.
+    Html,
     /// One JSON object.
     Json,
     /// One screen of text.
@@ -61,23 +70,34 @@ pub fn run(args: ReportArgs) -> ExitCode {
     }
 }
 
-fn readiness(args: &ReadinessArgs) -> Result<Readiness, EventsError> {
-    let since = moment(&args.since, SystemClock.now())?;
-    let mut tally = ReadinessTally::new(args.account.as_str());
-    for event in LogReader::open(&args.place.directory()?, Some(since))? {
+fn readiness(args: &ReadinessArgs) -> Result<Readiness, EvidenceError> {
+    let window = window(Some(&args.since), args.until.as_deref())?;
+    let setting = setting(args)?;
+    let mut tally = ReadinessTally::new(args.account.as_str(), window);
+    for event in LogReader::open(&args.place.directory()?, evidence::read_from(&window))? {
         let event = event?;
-        if since <= event.time {
-            tally.add(event.time, &event.event);
-        }
+        tally.add(event.time, &event.event);
     }
-    let report = tally.finish();
+    let report = tally.finish(setting.as_ref());
     print(&report, args.format)?;
     Ok(report.readiness)
 }
 
-fn print(report: &ReadinessReport, format: Format) -> Result<(), EventsError> {
+/// The account's setting, where a file of settings is known. What the report says without is less,
+/// so that a file that is named and wrong is an error.
+fn setting(args: &ReadinessArgs) -> Result<Option<AccountSetting>, EvidenceError> {
+    let file = match &args.settings {
+        Some(file) => Some(file.clone()),
+        None => args.place.settings_file()?,
+    };
+    let index = file.map(|file| read_settings(&file)).transpose()?;
+    Ok(index.map(|index| index.setting(args.account).clone()))
+}
+
+fn print(report: &ReadinessReport, format: Format) -> Result<(), EvidenceError> {
     let mut out = anstream::stdout().lock();
     match format {
+        Format::Html => write!(out, "{}", report.to_html())?,
         Format::Json => writeln!(out, "{:#}", report.to_json())?,
         Format::Text => {
             let colour = match out.current_choice() {

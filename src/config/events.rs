@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use crate::config::SECOND;
-use crate::config::node::{Node, Value};
+use crate::config::node::Node;
 use crate::config::reader::{Reader, Table};
-use crate::event::{EventsConfig, OnFull, SinkSpec, Sync};
+use crate::config::{SECOND, sinks};
+use crate::event::{EventsConfig, OnFull, Sync};
 
 pub(super) const EVENTS_KEYS: &[&str] = &["directory", "sync", "on_full", "retention", "sinks"];
 pub(super) const ON_FULL_KEYS: &[&str] = &["permit", "deny"];
 pub(super) const RETENTION_KEYS: &[&str] = &["age", "size"];
-pub(super) const SINK_KEYS: &[&str] = &["nats"];
-pub(super) const NATS_KEYS: &[&str] = &["url", "stream", "subject"];
 
 /// Reads `events` into the defaults.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, events: &mut EventsConfig) {
@@ -33,14 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, events: &mut EventsConf
     read_on_full(reader, table, events);
     read_retention(reader, table, events);
     if let Some(node) = table.get("sinks") {
-        events.sinks = read_sinks(reader, node);
-        if !events.sinks.is_empty() {
-            reader.findings.warn(
-                node.at,
-                "`sinks` have no effect in this version",
-                "events are written to `directory` only",
-            );
-        }
+        events.sinks = sinks::read(reader, node);
     }
 }
 
@@ -98,26 +89,6 @@ fn read_retention(reader: &mut Reader<'_>, table: Table<'_>, events: &mut Events
     {
         events.retention.size_bytes = size_bytes;
     }
-}
-
-fn read_sinks(reader: &mut Reader<'_>, node: &Node) -> Vec<SinkSpec> {
-    let nodes = reader.list(node, "sinks").unwrap_or_default();
-    nodes.iter().filter_map(|node| read_sink(reader, node)).collect()
-}
-
-fn read_sink(reader: &mut Reader<'_>, node: &Node) -> Option<SinkSpec> {
-    let table = reader.table(node, "sinks", SINK_KEYS)?;
-    if matches!(&node.value, Value::Table(entries) if entries.len() != 1) {
-        reader.findings.error_hint(node.at, "a sink has exactly one kind", "like `nats: { … }`");
-        return None;
-    }
-    let nats = reader.table(table.get("nats")?, "nats", NATS_KEYS)?;
-    let mut text = |key| {
-        let node = reader.require(nats, key, "a NATS sink has `url`, `stream` and `subject`")?;
-        reader.text(node, key)
-    };
-    let (url, stream, subject) = (text("url"), text("stream"), text("subject"));
-    Some(SinkSpec::Nats { url: url?, stream: stream?, subject: subject? })
 }
 
 const DAY: Duration = Duration::from_hours(24);

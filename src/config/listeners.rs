@@ -105,7 +105,11 @@ fn read_tls(reader: &mut Reader<'_>, node: &Node) -> Option<TlsFiles> {
     None
 }
 
-fn read_certificates(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<PathBuf> {
+pub(super) fn read_certificates(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+) -> Option<PathBuf> {
     let (path, content) = reader.readable_file(node, what)?;
     let mut certificates = CertificateDer::pem_slice_iter(&content).peekable();
     if certificates.peek().is_some() && certificates.all(|it| it.is_ok()) {
@@ -116,7 +120,7 @@ fn read_certificates(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option
     None
 }
 
-fn read_key(reader: &mut Reader<'_>, node: &Node) -> Option<PathBuf> {
+pub(super) fn read_key(reader: &mut Reader<'_>, node: &Node) -> Option<PathBuf> {
     let (path, content) = reader.readable_file(node, "key")?;
     if PrivateKeyDer::from_pem_slice(&content).is_ok() {
         return Some(path);

@@ -23,6 +23,7 @@ mod reader;
 mod route_lints;
 mod routes;
 pub mod settings_lints;
+mod sinks;
 pub mod units;
 mod upstreams;
 
@@ -222,8 +223,14 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("events", events::EVENTS_KEYS),
     ("events.on_full", events::ON_FULL_KEYS),
     ("events.retention", events::RETENTION_KEYS),
-    ("events.sinks", events::SINK_KEYS),
-    ("events.sinks.nats", events::NATS_KEYS),
+    ("events.sinks", sinks::SINK_KEYS),
+    ("events.sinks.*", sinks::COMMON_KEYS),
+    ("events.sinks.*", sinks::CONNECT_KEYS),
+    ("events.sinks.*.batch", sinks::BATCH_KEYS),
+    ("events.sinks.*.tls", sinks::TLS_KEYS),
+    ("events.sinks.nats", sinks::NATS_KEYS),
+    ("events.sinks.otlp", sinks::OTLP_KEYS),
+    ("events.sinks.http", sinks::HTTP_KEYS),
     ("limits", edge::LIMITS_KEYS),
     ("identity_headers", edge::IDENTITY_HEADERS_KEYS),
     ("drain", edge::DRAIN_KEYS),

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::event::SinkSpec;
+use crate::verdict::Decision;
+
 /// Where events go and what may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsConfig {
@@ -58,19 +61,14 @@ pub struct Retention {
     pub size_bytes: u64,
 }
 
-/// A receiver besides the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SinkSpec {
-    /// NATS `JetStream`.
-    Nats {
-        /// `nats://` or `tls://`.
-        url: Box<str>,
-        /// The stream.
-        stream: Box<str>,
-        /// The subject.
-        subject: Box<str>,
-    },
+impl OnFullByDecision {
+    /// What happens to events with this decision.
+    pub fn of(self, decision: Decision) -> OnFull {
+        match decision {
+            Decision::Permit => self.permit,
+            Decision::Deny => self.deny,
+        }
+    }
 }
 
 impl Default for EventsConfig {

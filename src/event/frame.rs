@@ -9,10 +9,17 @@ use std::net::{IpAddr, Ipv6Addr};
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::event::frame::input::INPUT_BYTES_MAX;
 use crate::event::{DecidedBy, EvalEvent, StatementNote, UpdateEvent};
 use crate::iam::{AccountId, IdentityKind, IdentityType};
 use crate::policy::{self, Effect, Missing};
 use crate::verdict::{Decision, Layer, Mode, Reason, Verdict};
+
+mod input;
+
+pub use input::{
+    CONTEXT_BYTES_MAX, Completeness, InputRecord, KeyRecord, KeyValue, PRINCIPAL_BYTES_MAX,
+};
 
 /// An evaluation, read from its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub struct EvalRecord<'a> {
     pub statements: Vec<StatementNote<'a>>,
     /// None for the perimeter's.
     pub missing: Missing,
+    /// What the policies looked at; `None` for the perimeter's.
+    pub input: Option<Box<InputRecord<'a>>>,
 }
 
 /// A setting's update, read from its frame.
@@ -126,7 +135,10 @@ pub fn encode_eval(event: &EvalEvent<'_>, out: &mut Vec<u8>) {
     }
     match event.by {
         DecidedBy::Perimeter => {}
-        DecidedBy::Policy { statements, missing } => policy_fields(out, statements, missing),
+        DecidedBy::Policy { statements, missing } => {
+            policy_fields(out, statements, missing);
+            input::encode(event, out);
+        }
     }
 }
 
@@ -222,6 +234,7 @@ impl<'a> Fields<'a> {
             agent: self.text()?,
             statements: Vec::new(),
             missing: Missing::default(),
+            input: None,
         };
         match record.layer {
             Layer::Perimeter => {}
@@ -229,6 +242,7 @@ impl<'a> Fields<'a> {
                 record.missing = Missing::from_bits(self.take().map(u16::from_le_bytes)?);
                 record.statements =
                     (0..self.byte()?).map(|_| self.statement()).collect::<Result<_, _>>()?;
+                record.input = Some(Box::new(self.input()?));
             }
         }
         Ok(record)
@@ -365,7 +379,7 @@ pub const EVAL_FRAME_BYTES_MAX: usize = 1
     + AGENT_BYTES_MAX
     + POLICY_FIELDS_BYTES_MAX;
 const POLICY_FIELDS_BYTES_MAX: usize =
-    2 + 1 + STATEMENTS_MAX * (1 + 4 + 2 * 2 + NAME_BYTES_MAX + SID_BYTES_MAX);
+    2 + 1 + STATEMENTS_MAX * (1 + 4 + 2 * 2 + NAME_BYTES_MAX + SID_BYTES_MAX) + INPUT_BYTES_MAX;
 /// The longest frame of an update.
 pub const UPDATE_FRAME_BYTES_MAX: usize = 1
     + 16

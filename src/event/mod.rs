@@ -1,14 +1,17 @@
 //! What was decided: the events, their log, their queries.
 //!
 //! Flows in: evaluations, borrowed from the request. Flows out: frames for the log (`frame`), lines
-//! of NDJSON (`wire`), answers (`query`, `report`). All but `log` is pure.
+//! of NDJSON (`wire`), answers (`query`, `report`), deliveries (`sink`). All but `log` and `sink` is
+//! pure.
 
 use std::net::IpAddr;
 
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
-use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crate::iam::{
+    AccountId, Action, AuthzRequest, Identity, IdentityKind, IdentityType, RouteContext, Transport,
+};
 use crate::policy::{Effect, Missing};
 use crate::verdict::{Layer, Verdict};
 
@@ -19,11 +22,18 @@ mod json;
 pub mod log;
 pub mod query;
 pub mod report;
+pub mod setting_text;
+pub mod sink;
+mod sink_config;
 pub mod time;
 pub mod wire;
 
-pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, SinkSpec, Sync};
+pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, Sync};
 pub use id::EventIds;
+pub use sink_config::{
+    BatchLimits, Compression, HttpSpec, Login, NatsSpec, OtlpProtocol, OtlpSpec, SINK_TIMEOUT,
+    Secret, SinkKind, SinkSpec, StartAt, TlsFiles, TlsIdentity,
+};
 
 /// One evaluation, borrowed from the request that it decided.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +66,50 @@ pub struct EvalEvent<'a> {
     pub source_ip: IpAddr,
     /// The client's `user-agent`, unchecked.
     pub agent: &'a str,
+    /// What policies look at besides; events of the perimeter leave it out.
+    pub input: PolicyInput<'a>,
     /// The snapshot's revision.
     pub revision: u64,
     /// How long the whole decision took.
     pub decide_ns: u64,
+}
+
+/// What policies look at of a request, besides identity, action, resource and address: with it an
+/// event of theirs can be decided again.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyInput<'a> {
+    /// What is done with the resource's key; empty: nothing.
+    pub key_action: &'a str,
+    /// How the client sent the request.
+    pub transport: Transport,
+    /// `user-agent` as conditions have it; `None` if it is absent, repeated or no text.
+    pub user_agent: Option<&'a str>,
+    /// `referer` in the same way. Its text is never recorded, as URLs carry secrets.
+    pub referer: Option<&'a str>,
+    /// The condition keys that the route gives values to.
+    pub context: RouteContext<'a>,
+}
+
+impl<'a> PolicyInput<'a> {
+    /// What only the perimeter was asked about.
+    pub const NONE: Self = Self {
+        key_action: "",
+        transport: Transport::Plain,
+        user_agent: None,
+        referer: None,
+        context: RouteContext::NONE,
+    };
+
+    /// What a request has.
+    pub fn of(request: &AuthzRequest<'a>) -> Self {
+        Self {
+            key_action: request.key_action.map_or("", Action::as_str),
+            transport: request.origin.transport,
+            user_agent: request.origin.user_agent,
+            referer: request.origin.referer,
+            context: request.context,
+        }
+    }
 }
 
 /// Which check decided, and what is told of how.

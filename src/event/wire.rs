@@ -12,6 +12,8 @@ use crate::event::{PERIMETER_ACTION, POLICY_ACTION, UPDATE_ACTION, json, time};
 use crate::iam::{IdentityKind, IdentityType};
 use crate::verdict::{Decision, Enforcement, Layer};
 
+mod input;
+
 /// Writes the lines of one instance. Keeps the text of the last second, as most events share it.
 #[derive(Clone, Debug)]
 pub struct Renderer {
@@ -78,7 +80,7 @@ impl Renderer {
     }
 
     fn response_data(&self, out: &mut Vec<u8>, sequence: u64, eval: &EvalRecord<'_>) {
-        out.extend_from_slice(b"\"}}},\"responseData\":{\"isEnforced\":");
+        out.extend_from_slice(b",\"responseData\":{\"isEnforced\":");
         json::boolean(out, is_enforced(eval));
         out.extend_from_slice(b",\"decision\":\"");
         out.extend_from_slice(eval.verdict.decision.as_str().as_bytes());
@@ -300,6 +302,17 @@ fn request_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>, address: &Address) {
     json::string(out, eval.caller);
     out.extend_from_slice(b",\"identityType\":\"");
     out.extend_from_slice(eval.identity_type.as_str().as_bytes());
+    match &eval.input {
+        None => out.extend_from_slice(b"\"}}}"),
+        Some(input) => {
+            out.extend_from_slice(b"\",\"principal\":");
+            json::string(out, input.principal);
+            out.extend_from_slice(b"}},\"keyAction\":");
+            json::string(out, input.key_action);
+            input::context(out, eval.time, input);
+            out.push(b'}');
+        }
+    }
 }
 
 /// What decided, of a policy's event: both lists always, empty or not.

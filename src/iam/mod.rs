@@ -14,5 +14,6 @@ pub use action::Action;
 pub use arn::Arn;
 pub use identity::{Identity, IdentityKind, IdentityType};
 pub use request::{
-    AuthzRequest, RequestOrigin, RouteContext, RouteKey, RouteValue, RouteValues, Transport,
+    AuthzRequest, Recording, RequestOrigin, RouteContext, RouteKey, RouteValue, RouteValues,
+    Transport,
 };

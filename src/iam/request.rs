@@ -58,6 +58,17 @@ pub struct RouteKey {
     pub key: Box<str>,
     /// The values of a key with several that are the same for every request; else empty.
     pub fixed: Box<[Box<str>]>,
+    /// Whether events may tell its values.
+    pub recording: Recording,
+}
+
+/// Whether events may tell a key's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// They may.
+    Told,
+    /// They may be secrets, so that events tell the key alone.
+    Withheld,
 }
 
 /// A route's value or values for a key.
@@ -98,9 +109,20 @@ impl<'a> RouteContext<'a> {
     /// The value of a key, in lower case; no allocation.
     pub fn get(&self, key: &str) -> Option<RouteValue<'a>> {
         let index = self.keys.iter().position(|known| *known.key == *key)?;
-        match self.values.places.get(index)? {
+        self.value(self.keys.get(index)?, self.values.places.get(index)?)
+    }
+
+    /// The keys that have a value, with it; no allocation.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a RouteKey, RouteValue<'a>)> {
+        let (keys, places, context) = (self.keys, &self.values.places, *self);
+        let pairs = keys.iter().zip(places);
+        pairs.filter_map(move |(key, place)| Some((key, context.value(key, place)?)))
+    }
+
+    fn value(&self, key: &'a RouteKey, place: &Place) -> Option<RouteValue<'a>> {
+        match place {
             Place::Absent => None,
-            Place::Fixed => self.keys.get(index).map(|known| RouteValue::Many(&known.fixed)),
+            Place::Fixed => Some(RouteValue::Many(&key.fixed)),
             Place::Many(range) => self.values.list.get(range.clone()).map(RouteValue::Many),
             Place::One(range) => self.values.text.get(range.clone()).map(RouteValue::One),
         }
@@ -152,6 +174,7 @@ mod tests {
         let key = |key: &str, fixed: &[&str]| RouteKey {
             key: key.into(),
             fixed: fixed.iter().map(|value| (*value).into()).collect(),
+            recording: Recording::Told,
         };
         let keys = [
             key("a:one", &[]),
@@ -174,5 +197,14 @@ mod tests {
         assert_eq!(context.get("a:many"), Some(RouteValue::Many(&["z".into()])));
         assert_eq!(context.get("a:other"), None);
         assert_eq!(RouteContext::NONE.get("a:one"), None);
+        let there: Vec<_> = context.iter().map(|(key, value)| (&*key.key, value)).collect();
+        assert_eq!(
+            there,
+            [
+                ("a:one", RouteValue::One("team")),
+                ("a:fixed", RouteValue::Many(&["x".into(), "y".into()])),
+                ("a:many", RouteValue::Many(&["z".into()])),
+            ]
+        );
     }
 }

@@ -33,6 +33,7 @@ mod statement_access;
 
 pub use combine::{Missing, Outcome, PolicyLayer, ResourceSide, Side};
 pub use compile::compile;
+pub(crate) use condition::is_secret;
 pub use context::{ConditionKey, Context, KeyName, Value, Values};
 pub use document::{Document, PolicyType};
 pub use evaluate::{PolicyAnswer, STATEMENTS_MAX, StatementRef, Statements, evaluate};

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::clock::{SystemClock, UnixMillis};
 use crate::decision::{self, Evaluation, Permit, PolicyVerdict};
 use crate::event::frame::STATEMENTS_MAX;
-use crate::event::log::EventAppender;
-use crate::event::{DecidedBy, EvalEvent, EventIds, StatementNote};
+use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
+use crate::event::{DecidedBy, EvalEvent, EventIds, PolicyInput, StatementNote};
 use crate::forward::{ClientAddress, IdentityHeaders, Protocol, client_protocol, forwarded_chain};
 use crate::iam::{AuthzRequest, Identity, RequestOrigin, Transport};
 use crate::policy::{Effect, PolicyAnswer};
@@ -22,7 +22,7 @@ use crate::route::{self, QuestionBuffer, Route};
 use crate::snapshot::{Snapshot, SnapshotReader};
 use crate::telemetry::{DecisionMetrics, RouteMetrics};
 use crate::token::{TokenError, WorkerVerifier};
-use crate::verdict::{Standing, Verdict};
+use crate::verdict::{Layer, Standing, Verdict};
 
 /// One worker's decider. Belongs to a thread; nothing in it waits.
 #[derive(Debug)]
@@ -141,6 +141,16 @@ impl Gate {
         self.recorder.ids.next(now)
     }
 
+    /// What the answer to the last request must wait for, where events must be on the disk first.
+    pub fn mark(&self) -> Option<Mark> {
+        self.recorder.events.mark()
+    }
+
+    /// For requests that have to wait for the event log.
+    pub fn log_waiter(&self) -> LogWaiter {
+        self.recorder.events.waiter()
+    }
+
     /// The newest view.
     pub fn view(&mut self) -> Rc<View> {
         let snapshot = self.snapshots.load();
@@ -151,7 +161,7 @@ impl Gate {
     }
 
     /// Decides one request by one revision of everything. What the modes report is in the event
-    /// queue when this returns.
+    /// log when this returns, or the request is refused with [`Rejection::LogFull`].
     ///
     /// # Errors
     /// The request is refused; see [`Rejection`].
@@ -209,7 +219,8 @@ impl Gate {
             route: &matched.route.path,
             revision: snapshot.revision,
         };
-        let decided = self.recorder.record(&decided, head, circumstances);
+        let decided =
+            self.recorder.record(&decided, head, circumstances).map_err(Rejection::LogFull)?;
         let permit = evaluation.permit().map_err(Rejection::Denied)?;
         Ok(Evaluated { permit, identity: Some(identity), client, decided })
     }
@@ -241,58 +252,73 @@ struct Shared<'a> {
 }
 
 impl Recorder {
-    /// Records one decision and returns when it was made.
+    /// Records one decision, all of its events or none, and returns when it was made.
     fn record(
         &mut self,
         decided: &Decided<'_>,
         head: &request::Parts,
         circumstances: &Circumstances<'_>,
-    ) -> Instant {
+    ) -> Result<Instant, LogFull> {
         let decided_at = SystemClock.tick();
         let elapsed = decided_at.duration_since(circumstances.started);
-        self.metrics.decided_in(elapsed);
         let shared = Shared {
             decided,
             head,
             circumstances,
             decide_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
         };
-        let Evaluation { perimeter, policy } = decided.evaluation;
+        self.events.start();
         // The decision's id is that of the first event by something in force.
         let mut own_id = Some(circumstances.decision);
+        let Evaluation { perimeter, policy } = decided.evaluation;
         if let Some(verdicts) = perimeter {
-            let by = DecidedBy::Perimeter;
-            self.note(&shared, by, verdicts.enforced, Standing::Enforced, &mut own_id);
+            self.stage_perimeter(&shared, verdicts.enforced, Standing::Enforced, &mut own_id);
             if let Some(candidate) = verdicts.candidate {
-                self.note(&shared, by, candidate, Standing::Candidate, &mut own_id);
+                self.stage_perimeter(&shared, candidate, Standing::Candidate, &mut own_id);
             }
         }
         if let Some(verdicts) = policy {
-            self.note_policy(&shared, &verdicts.enforced, Standing::Enforced, &mut own_id);
+            self.stage_policy(&shared, &verdicts.enforced, Standing::Enforced, &mut own_id);
             if let Some(candidate) = &verdicts.candidate {
-                self.note_policy(&shared, candidate, Standing::Candidate, &mut own_id);
+                self.stage_policy(&shared, candidate, Standing::Candidate, &mut own_id);
             }
         }
-        decided_at
+        self.events.commit()?;
+        // Counted when it is certain that this decision counts.
+        self.metrics.decided_in(elapsed);
+        self.count(decided.evaluation);
+        Ok(decided_at)
     }
 
-    fn note_policy(
+    fn stage_perimeter(
+        &mut self,
+        shared: &Shared<'_>,
+        verdict: Verdict,
+        standing: Standing,
+        own_id: &mut Option<Uuid>,
+    ) {
+        if verdict.reported(standing) {
+            self.stage(shared, DecidedBy::Perimeter, verdict, standing, own_id);
+        }
+    }
+
+    fn stage_policy(
         &mut self,
         shared: &Shared<'_>,
         policy: &PolicyVerdict<'_>,
         standing: Standing,
         own_id: &mut Option<Uuid>,
     ) {
-        self.metrics.policies_evaluated();
         let PolicyVerdict { verdict, answer } = policy;
-        let (list, len) = if verdict.reported(standing) { notes(answer) } else { NO_NOTES };
-        let statements = list.get(..len).unwrap_or_default();
-        let by = DecidedBy::Policy { statements, missing: answer.missing };
-        self.note(shared, by, *verdict, standing, own_id);
+        if verdict.reported(standing) {
+            let (list, len) = notes(answer);
+            let statements = list.get(..len).unwrap_or_default();
+            let by = DecidedBy::Policy { statements, missing: answer.missing };
+            self.stage(shared, by, *verdict, standing, own_id);
+        }
     }
 
-    /// Counts a verdict, and appends its event if it makes one.
-    fn note(
+    fn stage(
         &mut self,
         shared: &Shared<'_>,
         by: DecidedBy<'_>,
@@ -300,10 +326,6 @@ impl Recorder {
         standing: Standing,
         own_id: &mut Option<Uuid>,
     ) {
-        self.metrics.decided(by.layer(), verdict, standing);
-        if !verdict.reported(standing) {
-            return;
-        }
         let own = match standing {
             Standing::Enforced => own_id.take(),
             Standing::Candidate => None,
@@ -311,7 +333,7 @@ impl Recorder {
         let Shared { decided, head, circumstances, decide_ns } = *shared;
         let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         let id = own.unwrap_or_else(|| self.ids.next(circumstances.now));
-        self.events.append(&EvalEvent {
+        self.events.stage(&EvalEvent {
             id,
             decision_id: circumstances.decision,
             time: circumstances.now,
@@ -326,9 +348,28 @@ impl Recorder {
             route: decided.route,
             source_ip: decided.request.origin.source_ip,
             agent: agent.unwrap_or_default(),
+            input: PolicyInput::of(decided.request),
             revision: decided.revision,
             decide_ns,
         });
+    }
+
+    fn count(&self, evaluation: &Evaluation<'_>) {
+        let Evaluation { perimeter, policy } = evaluation;
+        if let Some(verdicts) = perimeter {
+            self.metrics.decided(Layer::Perimeter, verdicts.enforced, Standing::Enforced);
+            if let Some(candidate) = verdicts.candidate {
+                self.metrics.decided(Layer::Perimeter, candidate, Standing::Candidate);
+            }
+        }
+        if let Some(verdicts) = policy {
+            self.metrics.policies_evaluated();
+            self.metrics.decided(Layer::Policy, verdicts.enforced.verdict, Standing::Enforced);
+            if let Some(candidate) = &verdicts.candidate {
+                self.metrics.policies_evaluated();
+                self.metrics.decided(Layer::Policy, candidate.verdict, Standing::Candidate);
+            }
+        }
     }
 }
 

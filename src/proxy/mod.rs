@@ -24,6 +24,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use uuid::Uuid;
 
 use crate::clock::SystemClock;
+use crate::event::log::{BLOCK_MAX, LogFull, Mark};
 use crate::forward::{
     BodyError, ClientAddress, DECISION_HEADER, Errand, Forwarder, Protocol, UpstreamBody,
 };
@@ -94,7 +95,7 @@ impl Proxy {
         response
     }
 
-    /// Authorizes; where the token's key is unknown, once more after a fetch that may bring it.
+    /// Authorizes; where something must be waited for, once more after it may have come.
     async fn admit(
         &self,
         peer: &Peer,
@@ -102,13 +103,71 @@ impl Proxy {
         started: Instant,
     ) -> (Uuid, Result<Admission, Refusal>) {
         let first = self.authorize(peer, head, started);
-        let (_, Err(Refusal { rejection: Rejection::BadToken(error), .. })) = &first else {
-            return first;
+        let next = match &first.1 {
+            Err(Refusal { rejection: Rejection::BadToken(error), .. }) => match error {
+                TokenError::UnknownKey { issuer } => {
+                    // Boxed: it is rare and large, and every request would carry room for it.
+                    Box::pin(self.keys.wait_for_key(issuer)).await;
+                    self.authorize(peer, head, SystemClock.tick())
+                }
+                _ => return first,
+            },
+            Ok(_) | Err(_) => first,
         };
-        let TokenError::UnknownKey { issuer } = error else { return first };
-        // Boxed: it is rare and large, and every request would carry room for it.
-        Box::pin(self.keys.wait_for_key(issuer)).await;
-        self.authorize(peer, head, SystemClock.tick())
+        let next = match &next.1 {
+            Err(Refusal { rejection: Rejection::LogFull(LogFull::Wait), .. }) => {
+                Box::pin(self.admit_with_room(peer, head, started)).await
+            }
+            Ok(_) | Err(_) => next,
+        };
+        match self.mark() {
+            None => next,
+            Some(mark) => Box::pin(self.once_durable(mark, next)).await,
+        }
+    }
+
+    /// Tries again until the log has room; the last refusal if it has none for too long.
+    async fn admit_with_room(
+        &self,
+        peer: &Peer,
+        head: &request::Parts,
+        started: Instant,
+    ) -> (Uuid, Result<Admission, Refusal>) {
+        let waiter = self.gate.borrow().log_waiter();
+        loop {
+            waiter.room().await;
+            let next = self.authorize(peer, head, SystemClock.tick());
+            let is_full = matches!(
+                &next.1,
+                Err(Refusal { rejection: Rejection::LogFull(LogFull::Wait), .. })
+            );
+            if !is_full || BLOCK_MAX <= started.elapsed() {
+                return next;
+            }
+        }
+    }
+
+    /// What the answer must wait for with `sync: always`.
+    fn mark(&self) -> Option<Mark> {
+        self.gate.borrow().mark()
+    }
+
+    /// Answers when the decision's events are on the disk; refuses if they don't get there.
+    async fn once_durable(
+        &self,
+        mark: Mark,
+        (decision, decided): (Uuid, Result<Admission, Refusal>),
+    ) -> (Uuid, Result<Admission, Refusal>) {
+        let waiter = self.gate.borrow().log_waiter();
+        if waiter.durable(&mark).await {
+            return (decision, decided);
+        }
+        let (view, route) = match decided {
+            Ok(Admission { view, route, .. }) => (view, Some(route)),
+            Err(Refusal { view, route, .. }) => (view, route),
+        };
+        let rejection = Rejection::LogFull(LogFull::Refuse);
+        (decision, Err(Refusal { rejection, view, route }))
     }
 
     fn authorize(

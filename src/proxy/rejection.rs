@@ -8,6 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
+use crate::event::log::LogFull;
 use crate::forward::UpstreamError;
 use crate::route::{PathError, QuestionError};
 use crate::token::TokenError;
@@ -32,6 +33,9 @@ pub enum Rejection {
     /// The issuer's keys were never loaded.
     #[error("the issuer's keys are not available yet")]
     KeysUnavailable,
+    /// The event log can take no more, and the decision must not go unrecorded.
+    #[error("the decision can't be recorded")]
+    LogFull(LogFull),
     /// No route takes this path and method.
     #[error("no route takes this path and method")]
     NoRoute,
@@ -76,6 +80,7 @@ impl Rejection {
             Self::Denied(Layer::Policy) => Outcome::PolicyDenied,
             Self::HeadersTooMany => Outcome::HeadersTooLarge,
             Self::KeysUnavailable => Outcome::KeysUnavailable,
+            Self::LogFull(_) => Outcome::EventLogFull,
             Self::NoRoute => Outcome::NoRoute,
             Self::Overloaded => Outcome::Overloaded,
             Self::Upstream(UpstreamError::ClientIdle) => Outcome::ClientTimeout,
@@ -99,7 +104,9 @@ impl Rejection {
             Outcome::NoRoute => StatusCode::NOT_FOUND,
             Outcome::BadRequest => StatusCode::BAD_REQUEST,
             Outcome::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Outcome::KeysUnavailable | Outcome::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::EventLogFull | Outcome::KeysUnavailable | Outcome::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Outcome::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
             Outcome::UpstreamError => StatusCode::BAD_GATEWAY,
             Outcome::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -141,7 +148,7 @@ impl Rejection {
                     headers.insert(WWW_AUTHENTICATE, value);
                 }
             }
-            Self::KeysUnavailable => {
+            Self::KeysUnavailable | Self::LogFull(_) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             Self::Overloaded => {
@@ -161,5 +168,5 @@ impl Rejection {
 /// RFC 6750 section 3.
 const CHALLENGE: &str = r#"Bearer realm="crossgate""#;
 
-/// Keys and connections come back within seconds or not at all.
+/// Keys, connections and room come back within seconds or not at all.
 const RETRY_AFTER_SECONDS: &str = "1";

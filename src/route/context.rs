@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
-use crate::iam::{RouteContext, RouteKey, RouteValues};
-use crate::policy::{ConditionKey, KeyName};
+use crate::iam::{Recording, RouteContext, RouteKey, RouteValues};
+use crate::policy::{ConditionKey, KeyName, is_secret};
 use crate::route::QuestionError;
 use crate::route::table::is_read_differently;
 use crate::route::template::{self, PathTemplate, Token};
@@ -73,7 +73,9 @@ impl ContextTemplates {
             }
             let compiled = check_key(&key, spec).and_then(|()| Source::compile(spec, &key, path));
             let (source, fixed) = compiled.map_err(|why| (index, why))?;
-            keys.push(RouteKey { key: key.as_str().into(), fixed });
+            let is_withheld = is_secret(key.as_str()) || source.takes_a_secret();
+            let recording = if is_withheld { Recording::Withheld } else { Recording::Told };
+            keys.push(RouteKey { key: key.as_str().into(), fixed, recording });
             sources.push(source);
         }
         Ok(Self { keys: keys.into(), sources: sources.into() })
@@ -139,6 +141,19 @@ impl Source {
         Ok(match fixed {
             Some(fixed) => (Self::Fixed, fixed),
             None => (Self::Many(templates.into()), Box::default()),
+        })
+    }
+
+    /// Whether it takes a header that is there to carry a secret.
+    fn takes_a_secret(&self) -> bool {
+        let templates = match self {
+            Self::Fixed => &[],
+            Self::Many(templates) => &**templates,
+            Self::One(template) => std::slice::from_ref(template),
+        };
+        templates.iter().flatten().any(|piece| match piece {
+            Piece::Header(name) => SECRET_HEADERS.iter().any(|part| name.as_str().contains(part)),
+            Piece::Literal(_) | Piece::Parameter(_) => false,
         })
     }
 }
@@ -273,6 +288,23 @@ fn role(key: KeyName) -> Role {
     }
 }
 
+/// Parts of the names of headers that carry secrets.
+const SECRET_HEADERS: [&str; 13] = [
+    "api-key",
+    "api_key",
+    "apikey",
+    "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "external-id",
+    "jwt",
+    "passw",
+    "secret",
+    "signature",
+    "token",
+];
+
 /// The longest tag key of AWS, and room for its prefix.
 const KEY_BYTES_MAX: usize = 256;
 
@@ -359,6 +391,25 @@ mod tests {
                 let filled = templates.fill(&headers(fields), &|_| None, &mut values);
                 assert_eq!(filled.map(|_| ()).unwrap_err(), QuestionError::Context, "{fields:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_told_by_no_event() {
+        let path = PathTemplate::parse("/o/{id}").unwrap();
+        for (spec, expected) in [
+            (one("o:Kind", "{header:x-team}"), Recording::Told),
+            (one("o:Kind", "{id}"), Recording::Told),
+            (one("o:Key", "{header:x-amz-server-side-encryption-aws-kms-key-id}"), Recording::Told),
+            (one("o:Kind", "n{header:Authorization}"), Recording::Withheld),
+            (one("o:Kind", "{header:x-api-key}"), Recording::Withheld),
+            (one("o:Kind", "{id}{header:X-Amz-Security-Token}"), Recording::Withheld),
+            (many("o:Kinds", &["a", "{header:cookie}"]), Recording::Withheld),
+            (one("sts:ExternalId", "{header:x-team}"), Recording::Withheld),
+            (one("STS:externalid", "fixed"), Recording::Withheld),
+        ] {
+            let templates = ContextTemplates::compile(&[spec], &path).unwrap();
+            assert_eq!(templates.keys[0].recording, expected, "{:?}", templates.keys[0].key);
         }
     }
 

@@ -25,18 +25,21 @@ pub fn of_decision<'a>(events: &'a [Value], decision: &str) -> Vec<&'a Value> {
 
 fn collect(directory: &Path, events: &mut Vec<Value>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            collect(&entry.path(), events);
-            continue;
-        }
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let name = path.to_string_lossy().into_owned();
         // A file may be gone between listing and reading: segments are renamed when they close.
-        let bytes = std::fs::read(entry.path()).unwrap_or_default();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let bytes = match () {
+            () if name.ends_with(".zst") => zstd::decode_all(&*bytes).unwrap_or_default(),
+            // For a moment, a segment is there in two forms.
+            () if std::fs::exists(format!("{name}.zst")).unwrap() => continue,
+            () if name.ends_with(".ndjson") => bytes,
+            () => continue,
+        };
         let text = String::from_utf8_lossy(&bytes);
         // The last line may still be on its way to the disk.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let lines = whole.lines().filter(|line| line.starts_with('{'));
-        events.extend(lines.map(|line| {
+        events.extend(whole.lines().map(|line| {
             serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error} in {line}"))
         }));
     }

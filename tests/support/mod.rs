@@ -18,6 +18,7 @@
     reason = "each test file uses its part of the harness; a failed test panics; the clock is real"
 )]
 
+pub mod collector;
 pub mod events;
 pub mod frames;
 pub mod gate;
@@ -25,6 +26,8 @@ pub mod h2;
 pub mod identities;
 pub mod idp;
 pub mod keys;
+pub mod lines;
+pub mod nats;
 pub mod policies;
 pub mod raw;
 pub mod scrape;

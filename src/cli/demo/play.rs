@@ -17,7 +17,7 @@ use crate::cli::demo::policies::OPEN;
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::{Asked, SWITCHED, Switch};
 use crate::clock::SystemClock;
-use crate::event::report::{ReadinessReport, ReadinessTally};
+use crate::event::report::{ReadinessReport, ReadinessTally, Window};
 
 pub(super) use sharing::share;
 
@@ -35,12 +35,13 @@ pub(super) async fn answers(stage: &Stage) -> Result<(Vec<Asked>, Vec<Value>), D
 
 /// The readiness report on what was recorded.
 pub(super) fn readiness(owner: &Owner, events: &[Value]) -> ReadinessReport {
-    let mut tally = ReadinessTally::new(owner.id);
+    let window = Window { since: None, until: SystemClock.now() };
+    let mut tally = ReadinessTally::new(owner.id, window);
     for event in events {
         let at = event.get("eventTime").and_then(Value::as_str).and_then(crate::event::time::parse);
         tally.add(at.unwrap_or_else(|| SystemClock.now()), event);
     }
-    tally.finish()
+    tally.finish(None)
 }
 
 /// Switches an account while the partner goes on asking.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::UnixSeconds;
-use crate::event::{SettingChange, UpdateInitiator};
-use crate::iam::Identity;
+use crate::event::{PolicyInput, SettingChange, UpdateInitiator};
+use crate::iam::{Identity, Recording, RouteContext, RouteKey, RouteValues, Transport};
 use crate::policy::Side;
 
 fn identity(account: Option<&str>, id: &str, name: &str) -> Identity {
@@ -61,6 +61,7 @@ fn event<'a>(identity: &'a Identity, text: &'a str, source_ip: IpAddr) -> EvalEv
         route: text,
         source_ip,
         agent: text,
+        input: PolicyInput::NONE,
         revision: 4,
         decide_ns: u64::MAX,
     }
@@ -100,10 +101,125 @@ fn a_perimeter_event_carries_nothing_of_policies() {
         encode_eval(&EvalEvent { by, ..by_policy }, &mut frame);
         let Record::Eval(record) = decode(&frame).unwrap() else { panic!("no evaluation") };
         assert!(record.statements.is_empty() && record.missing.is_empty());
+        assert_eq!(record.input.is_some(), by != DecidedBy::Perimeter);
         assert_eq!(record.layer, by.layer());
         frame.len()
     });
-    assert_eq!(sizes[0], sizes[1] + 3);
+    // Missing sides, statements; principal, key action, flags, entries.
+    assert_eq!(sizes[0], sizes[1] + 3 + (2 + 1) + 2 + 1 + 1);
+}
+
+/// What comes back of a policy event with this input.
+fn decided<T>(
+    identity: &Identity,
+    input: PolicyInput<'_>,
+    read: impl Fn(&InputRecord<'_>) -> T,
+) -> T {
+    let mut frame = Vec::new();
+    let agent = input.user_agent.unwrap_or_default();
+    let plain = event(identity, "", IpAddr::from([0; 4]));
+    encode_eval(&EvalEvent { agent, input, ..plain }, &mut frame);
+    assert!(frame.len() <= EVAL_FRAME_BYTES_MAX);
+    let Record::Eval(record) = decode(&frame).unwrap() else { panic!("no evaluation") };
+    read(&record.input.unwrap())
+}
+
+fn route_key(key: &str, recording: Recording) -> RouteKey {
+    RouteKey { key: key.into(), fixed: Box::default(), recording }
+}
+
+#[test]
+fn what_policies_looked_at_comes_back_but_for_what_may_be_a_secret() {
+    let mut identity = identity(Some("caller"), "id", "name");
+    identity.principal = "arn:aws:iam::caller:user/id".into();
+    identity.session_tags = BTreeMap::from([("Team".into(), "red".into())]);
+    identity.mfa = Some(false);
+    identity.issued_at = Some(UnixSeconds(7));
+    let keys = [
+        route_key("o:kind", Recording::Told),
+        route_key("sts:externalid", Recording::Withheld),
+        route_key("o:absent", Recording::Told),
+        route_key("o:kinds", Recording::Told),
+    ];
+    let mut values = RouteValues::default();
+    values.push_one(["standard"]);
+    values.push_one(["hunter2"]);
+    values.push_absent();
+    values.push_many(["a".into(), "b".into()]);
+    let input = PolicyInput {
+        key_action: "kms:Decrypt",
+        transport: Transport::Tls,
+        user_agent: Some("curl"),
+        referer: Some("https://example.com/?token=hunter3"),
+        context: RouteContext::new(&keys, &values),
+    };
+    let expected = InputRecord {
+        principal: "arn:aws:iam::caller:user/id",
+        key_action: "kms:Decrypt",
+        transport: Transport::Tls,
+        mfa: Some(false),
+        authenticated_at: None,
+        issued_at: Some(UnixSeconds(7)),
+        keys: vec![
+            KeyRecord { key: "Team", value: KeyValue::Tag("red") },
+            KeyRecord { key: "o:kind", value: KeyValue::One("standard") },
+            KeyRecord { key: "o:kinds", value: KeyValue::Many(vec!["a", "b"]) },
+        ],
+        withheld: vec!["aws:Referer", "sts:externalid"],
+        completeness: Completeness::Complete,
+    };
+    decided(&identity, input, |record| assert_eq!(*record, expected));
+    let mut frame = Vec::new();
+    encode_eval(&EvalEvent { input, ..event(&identity, "", IpAddr::from([0; 4])) }, &mut frame);
+    assert!(!String::from_utf8_lossy(&frame).contains("hunter"));
+}
+
+#[test]
+fn what_has_no_room_is_left_out_whole_and_told() {
+    let completeness = |tags: usize, value_len: usize| {
+        let mut identity = identity(None, "", "");
+        let value: Box<str> = "v".repeat(value_len).into();
+        let tag = |number: usize| (format!("{number:03}").into(), value.clone());
+        identity.session_tags = (0..tags).map(tag).collect();
+        decided(&identity, PolicyInput::NONE, |record| {
+            assert!(record.keys.iter().all(|key| key.value == KeyValue::Tag(&value)));
+            (record.keys.len(), record.completeness)
+        })
+    };
+    // An entry takes its kind, two lengths, the key and the value.
+    let one = CONTEXT_BYTES_MAX - 1 - 2 * 2 - 3;
+    assert_eq!(completeness(1, one), (1, Completeness::Complete));
+    assert_eq!(completeness(1, one + 1), (0, Completeness::Cut));
+    assert_eq!(completeness(2, one), (1, Completeness::Cut));
+    assert_eq!(completeness(500, 0), (CONTEXT_BYTES_MAX / 8, Completeness::Cut));
+    let many: Vec<Box<str>> = vec!["".into(); 256];
+    let keys = [route_key("o:kinds", Recording::Told)];
+    for (count, expected) in [(255, Completeness::Complete), (256, Completeness::Cut)] {
+        let mut values = RouteValues::default();
+        values.push_many(many.iter().take(count).cloned());
+        let input = PolicyInput { context: RouteContext::new(&keys, &values), ..PolicyInput::NONE };
+        let found = decided(&identity(None, "", ""), input, |record| record.completeness);
+        assert_eq!(found, expected, "{count}");
+    }
+}
+
+#[test]
+fn an_agent_that_conditions_see_otherwise_is_told() {
+    let identity = identity(None, "", "");
+    let completeness = |agent, user_agent| {
+        let mut frame = Vec::new();
+        let input = PolicyInput { user_agent, ..PolicyInput::NONE };
+        let plain = event(&identity, "", IpAddr::from([0; 4]));
+        encode_eval(&EvalEvent { agent, input, ..plain }, &mut frame);
+        let Record::Eval(record) = decode(&frame).unwrap() else { panic!("no evaluation") };
+        record.input.unwrap().completeness
+    };
+    assert_eq!(completeness("curl", Some("curl")), Completeness::Complete);
+    assert_eq!(completeness("", None), Completeness::Complete);
+    assert_eq!(completeness("curl", None), Completeness::Cut);
+    assert_eq!(completeness("", Some("")), Completeness::Cut);
+    let long = "x".repeat(AGENT_BYTES_MAX + 1);
+    assert_eq!(completeness(&long, Some(&long)), Completeness::Cut);
 }
 
 #[test]
@@ -146,10 +262,15 @@ fn the_longest_frames_are_as_long_as_computed() {
     let account = "a".repeat(AccountId::BYTES_MAX);
     let mut identity = identity(Some(&account), &long, &long);
     identity.authn_id = long.as_str().into();
+    identity.principal = long.as_str().into();
+    (identity.issued_at, identity.authenticated_at) = (Some(UnixSeconds(1)), Some(UnixSeconds(1)));
+    let tag = "t".repeat(CONTEXT_BYTES_MAX - 1 - 2 * 2);
+    identity.session_tags = BTreeMap::from([(tag.into(), "".into())]);
     let mut longest = event(&identity, &long, IpAddr::from([0; 4]));
     longest.owner = AccountId::parse(&account).unwrap();
     let note = StatementNote { policy: &long, sid: &long, index: 0, effect: Effect::Deny };
     let statements = [note; STATEMENTS_MAX + 1];
+    longest.input.key_action = &long;
     longest.by = DecidedBy::Policy { statements: &statements, missing: missing() };
     let mut frame = Vec::new();
     encode_eval(&longest, &mut frame);

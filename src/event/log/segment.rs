@@ -1,16 +1,17 @@
-//! Segment files: one is live, the others are closed and never touched again.
+//! Segment files of lines: one is live, the others are closed.
 //!
 //! `crossgate-<instance>-<UTC time>-<n>.live.ndjson` is written to; closing takes `.live` out of its
-//! name. Only whole lines stay in a file: what a failed write left of a line is cut off again.
+//! name. A batch is in the file whole or not at all: what a failed write left is cut off again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::SystemClock;
-use crate::event::log::files::{CLOSED, LIVE};
-use crate::event::time;
+use crate::event::log::files::{CLOSED, COMPRESSED, LIVE};
+use crate::event::{Sync, time};
 
 /// When a segment is closed and the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +25,24 @@ pub struct SegmentLimits {
 /// The segments that this run writes.
 pub(super) struct Segments {
     directory: PathBuf,
-    prefix: String,
+    instance: String,
     limits: SegmentLimits,
     clock: SystemClock,
     count: u32,
     live: Option<Live>,
+    unsynced: Unsynced,
+    sync: Sync,
+}
+
+/// Files with lines that may not be on the disk yet, the live one last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unsynced {
+    files: Arc<Mutex<Vec<Arc<File>>>>,
 }
 
 /// The live segment.
 struct Live {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     bytes: u64,
     opened_at: Instant,
@@ -47,37 +56,38 @@ enum Tail {
     Whole,
 }
 
-/// A batch was not taken whole.
-pub(super) struct WriteFailure {
-    /// How many bytes are in the file, all of whole lines.
-    pub(super) written: usize,
-    pub(super) error: io::Error,
-}
-
 impl Segments {
     /// Begins the first segment.
     pub(super) fn open(
         directory: &Path,
         instance: &str,
         limits: SegmentLimits,
-        clock: SystemClock,
+        sync: Sync,
     ) -> io::Result<Self> {
-        let prefix = format!("crossgate-{}", file_name_part(instance));
-        let directory = directory.to_owned();
-        let mut segments = Self { directory, prefix, limits, clock, count: 0, live: None };
+        let (directory, instance) = (directory.to_owned(), instance.to_owned());
+        let (clock, unsynced) = (SystemClock, Unsynced::default());
+        let mut segments =
+            Self { directory, instance, limits, clock, count: 0, live: None, unsynced, sync };
         segments.begin()?;
         Ok(segments)
     }
 
-    /// Writes a batch of whole lines.
-    pub(super) fn write(&mut self, batch: &[u8]) -> Result<(), WriteFailure> {
-        let failure = |written, error| WriteFailure { written, error };
+    /// The files that a syncer has to force to the disk.
+    pub(super) fn unsynced(&self) -> Unsynced {
+        self.unsynced.clone()
+    }
+
+    /// Writes a batch of whole lines: all of it, or after an error nothing.
+    pub(super) fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
         if self.live.is_none() {
-            self.begin().map_err(|error| failure(0, error))?;
+            self.begin()?;
         }
         let Some(live) = &mut self.live else { return Ok(()) };
-        live.mend().map_err(|error| failure(0, error))?;
-        live.write(batch)
+        live.mend()?;
+        live.write(batch, self.sync)
     }
 
     /// Closes the live segment if it is full or old.
@@ -102,28 +112,15 @@ impl Segments {
         }
     }
 
-    /// Forces what is written to the disk, as far as it lets itself be forced.
-    pub(super) fn sync(&mut self) {
-        if let Some(live) = &self.live
-            && let Err(error) = live.file.sync_all()
-        {
-            tracing::warn!(file = %live.path.display(), %error, "cannot sync an event segment");
-        }
-    }
-
     fn begin(&mut self) -> io::Result<()> {
         // Names of an earlier run are passed over; a run never writes to another one's file.
-        let mut stamp = Vec::new();
-        time::write_seconds(&mut stamp, self.clock.now().seconds());
-        let stamp: String =
-            String::from_utf8_lossy(&stamp).chars().filter(|c| !matches!(c, '-' | ':')).collect();
         let (path, file) = loop {
-            let stem = format!("{}-{stamp}Z-{:06}", self.prefix, self.count);
+            let stem = stem(&self.instance, self.count);
             self.count += 1;
             let path = self.directory.join(format!("{stem}{LIVE}"));
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 // Asked after the live file exists, so that nobody closes one of that name now.
-                Ok(_) if self.directory.join(format!("{stem}{CLOSED}")).exists() => {
+                Ok(_) if is_closed(&self.directory.join(&stem)) => {
                     fs::remove_file(&path)?;
                 }
                 Ok(file) => break (path, file),
@@ -132,38 +129,38 @@ impl Segments {
             }
         };
         let opened_at = self.clock.tick();
+        let file = Arc::new(file);
+        match self.sync {
+            Sync::Always | Sync::Interval(_) => {
+                File::open(&self.directory)?.sync_all()?;
+                self.unsynced.add(&file);
+            }
+            Sync::Never => {}
+        }
         self.live = Some(Live { file, path, bytes: 0, opened_at, tail: Tail::Whole });
         Ok(())
     }
 }
 
 impl Live {
-    fn write(&mut self, batch: &[u8]) -> Result<(), WriteFailure> {
-        let mut rest = batch;
-        let error = loop {
-            match self.file.write(rest) {
-                Ok(0) => break io::ErrorKind::WriteZero.into(),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break error,
+    fn write(&mut self, batch: &[u8], sync: Sync) -> io::Result<()> {
+        let written = (&*self.file).write_all(batch).and_then(|()| match sync {
+            // Its frames are on the disk, and leave their rings when this returns.
+            Sync::Always => self.file.sync_data(),
+            Sync::Interval(_) | Sync::Never => Ok(()),
+        });
+        match written {
+            Ok(()) => self.bytes += count(batch.len()),
+            Err(_) => {
+                self.tail = Tail::Torn;
+                // If this fails too, it is tried again before the next write.
+                let _ = self.mend();
             }
-            if rest.is_empty() {
-                self.bytes += count(batch.len());
-                return Ok(());
-            }
-        };
-        let taken = batch.get(..batch.len() - rest.len()).unwrap_or_default();
-        let written = memchr::memrchr(b'\n', taken).map_or(0, |newline| newline + 1);
-        self.bytes += count(written);
-        if written < taken.len() {
-            self.tail = Tail::Torn;
-            // If this fails too, it is tried again before the next write.
-            let _ = self.mend();
         }
-        Err(WriteFailure { written, error })
+        written
     }
 
-    /// Cuts off what a failed write left of a line.
+    /// Cuts off what a failed write left.
     fn mend(&mut self) -> io::Result<()> {
         if self.tail == Tail::Torn {
             self.file.set_len(self.bytes)?;
@@ -183,10 +180,54 @@ impl Live {
     }
 }
 
+impl Unsynced {
+    fn add(&self, file: &Arc<File>) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(file));
+    }
+
+    /// Forces all that was written before the call to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for file in &files {
+            file.sync_data()?;
+        }
+        // Only the last one is still written to.
+        let closed = files.len().saturating_sub(1);
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).drain(..closed);
+        Ok(())
+    }
+}
+
+/// The name of a run's segment that begins now, without its end.
+pub(super) fn stem(instance: &str, count: u32) -> String {
+    let mut stamp = Vec::new();
+    time::write_seconds(&mut stamp, SystemClock.now().seconds());
+    let stamp: String =
+        String::from_utf8_lossy(&stamp).chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("{}-{stamp}Z-{count:06}", file_prefix(instance))
+}
+
+/// The system's boot, as it names itself; empty where it doesn't.
+pub(super) fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// What the names of a run's files begin with.
+pub(super) fn file_prefix(instance: &str) -> String {
+    format!("crossgate-{}", file_name_part(instance))
+}
+
 /// A text as part of a file's name.
 pub(super) fn file_name_part(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     text.chars().map(|c| if allowed(c) { c } else { '_' }).take(NAME_CHARS_MAX).collect()
+}
+
+/// Whether a segment of this name was closed, in whatever form.
+fn is_closed(stem: &Path) -> bool {
+    let named = |end: &str| PathBuf::from(format!("{}{end}", stem.display()));
+    [CLOSED, COMPRESSED].iter().any(|end| named(end).exists())
 }
 
 fn count(bytes: usize) -> u64 {

@@ -3,207 +3,205 @@
 //! Flows in: recorded events, as JSON. Flows out: a report. Reads no file and asks no clock; memory
 //! is bounded, and what was cut is told.
 
+mod answer;
+mod coverage;
+mod histogram;
+mod html;
+mod intervals;
+mod json;
+mod observation;
+mod plot;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use serde_json::Value;
 
 use crate::clock::UnixMillis;
-use crate::event::{PERIMETER_ACTION, time};
+use crate::event::report::coverage::{RunTally, Track, Watch};
+use crate::event::report::observation::{Observation, Seen, text as text_of};
+use crate::event::setting_text::SettingText;
+use crate::event::{PERIMETER_ACTION, UPDATE_ACTION};
+use crate::iam::{AccountId, IdentityType};
+use crate::perimeter::{AccountSetting, TypeSetting};
+use crate::verdict::Mode;
 
-pub use text::{Colour, printable};
+pub use answer::{
+    AccountDenials, Added, AddedBy, Admitted, Allowlist, Days, IdentityDenials, Observed,
+    ObservedBy, Readiness, ReadinessReport, ResourceDenials, Suggestion,
+};
+pub use coverage::{Cover, Coverage, Loss, Run, Segment, Window};
+pub use histogram::{Histogram, Series};
+pub use observation::{GROUPS_MAX, IDENTITIES_MAX};
+pub use text::{Colour, counted, printable, rfc3339};
 
-/// Counts an owner account's perimeter events, one by one.
+/// Counts the log's events for one owner account, one by one, oldest first.
 #[derive(Clone, Debug)]
 pub struct ReadinessTally {
     account: String,
+    window: Window,
+    runs: RunTally,
     report_only: Observation,
     candidate: Observation,
     enforced_denials: u64,
+    already_denied: u64,
+    /// Requests of which the setting in force was asked and a candidate not yet: when, and whether
+    /// it denied them.
+    asked: VecDeque<Asked>,
 }
 
-/// What one setting said, without being enforced.
-#[derive(Clone, Debug, Default)]
-struct Observation {
-    days: BTreeSet<u64>,
-    first: Option<UnixMillis>,
-    last: Option<UnixMillis>,
-    denials: BTreeMap<GroupKey, Group>,
-    /// Denials that are in no group, as there are too many groups.
-    ungrouped: u64,
-    permits: BTreeMap<String, Permits>,
-}
-
-/// Who was denied: caller account, identity type, identity.
-type GroupKey = (String, String, String);
-
+/// A request of which the setting in force was asked.
 #[derive(Clone, Debug)]
-struct Group {
-    name: String,
-    requests: u64,
-    first: UnixMillis,
-    last: UnixMillis,
-    resources: BTreeSet<String>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Permits {
-    requests: u64,
-    last: UnixMillis,
-}
-
-/// The answer for one owner account.
-#[derive(Clone, Debug)]
-pub struct ReadinessReport {
-    /// The owner account.
-    pub account: String,
-    /// May it go to `limited`?
-    pub readiness: Readiness,
-    /// When it was observed, if ever.
-    pub observed: Option<Observed>,
-    /// Who would be denied, most requests first.
-    pub denials: Vec<AccountDenials>,
-    /// Would-be denials that are in no group, as there are too many groups.
-    pub ungrouped_denials: u64,
-    /// Permits by caller account, most first.
-    pub permits: Vec<(String, u64)>,
-    /// Denials that were enforced.
-    pub enforced_denials: u64,
-}
-
-/// May the account go to `limited`?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// Nothing was ever observed.
-    NeverObserved,
-    /// Nobody would be denied who isn't admitted by now.
-    Ready,
-    /// Somebody would be denied.
-    WouldDeny {
-        /// How many requests.
-        requests: u64,
-        /// From how many caller accounts.
-        accounts: usize,
-    },
-}
-
-/// When and by which setting an account was observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// The setting that was asked.
-    pub by: ObservedBy,
-    /// The first event.
-    pub first: UnixMillis,
-    /// The last event.
-    pub last: UnixMillis,
-    /// Days with an event.
-    pub days: usize,
-    /// Days without, between the first and the last: the first and last of each gap.
-    pub gaps: Vec<(u64, u64)>,
-}
-
-/// Which setting was observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObservedBy {
-    /// The proposed setting.
-    Candidate,
-    /// The setting in force, in report-only.
-    ReportOnly,
-}
-
-/// Would-be denials of one caller account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountDenials {
-    /// The caller account; empty for tokens without one.
-    pub caller: String,
-    /// How many requests.
-    pub requests: u64,
-    /// By identity, most requests first.
-    pub identities: Vec<IdentityDenials>,
-    /// What to do about it.
-    pub suggestion: Suggestion,
-}
-
-/// Would-be denials of one identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityDenials {
-    /// `user`, `service_id` or `service`.
-    pub identity_type: String,
-    /// The identity's id.
-    pub id: String,
-    /// Its name for people; may be empty.
-    pub name: String,
-    /// How many requests.
-    pub requests: u64,
-    /// The first of them.
-    pub first: UnixMillis,
-    /// The last of them.
-    pub last: UnixMillis,
-    /// Some of the resources.
-    pub resources: Vec<String>,
-}
-
-/// What to do about an account's would-be denials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suggestion {
-    /// Put the account on the allowlist: many of its identities come.
-    Allowlist,
-    /// Nothing: many identities come, with no account that could be admitted.
-    NothingNoAccount,
-    /// Nothing: the account was admitted since.
-    NothingResolved,
-    /// A trusted profile for the few identities that come.
-    TrustedProfile,
+struct Asked {
+    decision: String,
+    identity_type: String,
+    at: UnixMillis,
+    is_denied: bool,
 }
 
 impl ReadinessTally {
-    /// Counts for an owner account.
-    pub fn new(account: &str) -> Self {
+    /// Counts for an owner account in a window. Events from before it are welcome: they tell which
+    /// runs go into it.
+    pub fn new(account: &str, window: Window) -> Self {
         Self {
             account: account.to_owned(),
+            window,
+            runs: RunTally::new(window),
             report_only: Observation::default(),
             candidate: Observation::default(),
             enforced_denials: 0,
+            already_denied: 0,
+            asked: VecDeque::new(),
         }
     }
 
-    /// Counts an event, if it is an evaluation of the owner account's perimeter.
+    /// Counts an event.
     pub fn add(&mut self, at: UnixMillis, event: &Value) {
-        let text = |pointer| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        if text("/action") != PERIMETER_ACTION
-            || text("/requestData/resource/attributes/accountId") != self.account
-        {
+        if self.window.until < at {
             return;
         }
-        let flag = |pointer| event.pointer(pointer).and_then(Value::as_bool).unwrap_or_default();
-        let denied = text("/responseData/decision") == "Deny";
-        if flag("/responseData/isEnforced") {
-            self.enforced_denials += u64::from(denied);
+        self.runs.add(at, event);
+        if text_of(event, "/requestData/resource/attributes/accountId") != self.account {
             return;
         }
-        let observation = if flag("/responseData/candidate") {
-            &mut self.candidate
-        } else {
-            &mut self.report_only
-        };
-        observation.observe(at);
-        if denied {
-            observation.deny(at, event);
-        } else {
-            observation.permit(at, text("/requestData/subject/attributes/token.account.bss"));
+        match text_of(event, "/action") {
+            PERIMETER_ACTION => self.evaluation(at, event),
+            UPDATE_ACTION => self.update(at, event),
+            _ => {}
         }
     }
 
-    /// The report on what was counted.
-    pub fn finish(self) -> ReadinessReport {
+    fn evaluation(&mut self, at: UnixMillis, event: &Value) {
+        let flag = |pointer| event.pointer(pointer).and_then(Value::as_bool).unwrap_or_default();
+        let is_denied = text_of(event, "/responseData/decision") == "Deny";
+        let seen = Seen {
+            at,
+            caller: text_of(event, "/requestData/subject/attributes/token.account.bss"),
+            identity_type: text_of(event, "/requestData/subject/attributes/identityType"),
+            event,
+        };
+        let decision = text_of(event, "/responseData/decisionId");
+        let is_candidate = flag("/responseData/candidate");
+        let (is_already_denied, observation) = if is_candidate {
+            (self.answer(decision), &mut self.candidate)
+        } else {
+            let is_enforced = flag("/responseData/isEnforced");
+            let watch = if is_enforced { Watch::Unobserved } else { Watch::Observed };
+            self.report_only.track(seen.identity_type).note(at, watch);
+            self.ask(&seen, decision, is_enforced && is_denied);
+            if is_enforced {
+                if self.window.contains(at) {
+                    self.enforced_denials += u64::from(is_denied);
+                    self.report_only.denied(seen.caller, seen.identity_type);
+                }
+                return;
+            }
+            (false, &mut self.report_only)
+        };
+        if is_candidate {
+            observation.track(seen.identity_type).note(at, Watch::Observed);
+        }
+        if !self.window.contains(at) {
+            return;
+        }
+        observation.observe(at);
+        match (is_denied, is_already_denied) {
+            (false, _) => observation.permit(&seen),
+            (true, false) => observation.deny(&seen),
+            (true, true) => self.already_denied += 1,
+        }
+    }
+
+    /// Remembers a request until its candidate's event comes, which is soon or never.
+    fn ask(&mut self, seen: &Seen<'_>, decision: &str, is_denied: bool) {
+        self.asked.push_back(Asked {
+            decision: decision.to_owned(),
+            identity_type: seen.identity_type.to_owned(),
+            at: seen.at,
+            is_denied,
+        });
+        if ASKED_MAX < self.asked.len() {
+            self.forget_first();
+        }
+    }
+
+    /// A request without a candidate's event shows that there was no candidate then.
+    fn forget_first(&mut self) {
+        if let Some(first) = self.asked.pop_front() {
+            self.candidate.track(&first.identity_type).note(first.at, Watch::Unobserved);
+        }
+    }
+
+    /// Whether the request of a candidate's event was denied in any case.
+    fn answer(&mut self, decision: &str) -> bool {
+        let found = self.asked.iter().rposition(|asked| asked.decision == decision);
+        found.and_then(|index| self.asked.remove(index)).is_some_and(|asked| asked.is_denied)
+    }
+
+    fn update(&mut self, at: UnixMillis, event: &Value) {
+        let changes = event.pointer("/requestData/update").and_then(Value::as_array);
+        for change in changes.into_iter().flatten() {
+            let Some(kind) = text_of(change, "/updateType").strip_suffix(".setting") else {
+                continue;
+            };
+            let before = SettingText::parse(text_of(change, "/initialValue"));
+            let after = SettingText::parse(text_of(change, "/newValue"));
+            let watch = |setting: &SettingText<'_>| watch_of(setting.mode);
+            if let Some(before) = &before {
+                self.report_only.track(kind).note(at, watch(before));
+            }
+            let Some(after) = after else { continue };
+            self.report_only.track(kind).note(at, watch(&after));
+            let Some(before) = before else { continue };
+            if self.window.contains(at) {
+                for caller in after.added_to(&before) {
+                    self.report_only.begin_addition(caller, kind, at, AddedBy::Update);
+                }
+            }
+        }
+    }
+
+    /// The report on what was counted; with the account's present setting, where it is known.
+    pub fn finish(mut self, setting: Option<&AccountSetting>) -> ReadinessReport {
+        while !self.asked.is_empty() {
+            self.forget_first();
+        }
         // A proposed setting that was asked lately is the one that comes next.
-        let (by, observation) = if self.candidate.is_newer_than(&self.report_only) {
+        let (by, mut observation) = if self.candidate.is_newer_than(&self.report_only) {
             (ObservedBy::Candidate, self.candidate)
         } else {
             (ObservedBy::ReportOnly, self.report_only)
         };
-        let observed = observation.observed(by);
+        let observed = observation.first.zip(observation.last).map(|(first, last)| Observed {
+            by,
+            first,
+            last,
+            days: observation.days.len(),
+        });
+        let now = setting.map(|setting| watched_now(setting, by));
+        let tracks: Vec<&Track> = observation.tracks.values().collect();
+        let coverage = self.runs.finish(&tracks, now);
+        let days = Days::of(&coverage, &observation.days);
         let denials = observation.account_denials();
         let open = denials.iter().filter(|account| account.suggestion.is_open());
         let requests = open.clone().map(|account| account.requests).sum::<u64>();
@@ -212,172 +210,128 @@ impl ReadinessTally {
             (Some(_), 0) => Readiness::Ready,
             (Some(_), requests) => Readiness::WouldDeny { requests, accounts: open.count() },
         };
-        let mut permits: Vec<_> =
-            observation.permits.into_iter().map(|(caller, p)| (caller, p.requests)).collect();
-        permits.sort_by_key(|(_, requests)| std::cmp::Reverse(*requests));
+        let admitted = observation.admitted();
         ReadinessReport {
             account: self.account,
             readiness,
             observed,
+            coverage,
+            days,
             denials,
             ungrouped_denials: observation.ungrouped,
-            permits,
+            allowlist: setting.map(|setting| Allowlist::of(setting, by, &admitted)),
+            admitted,
+            added: std::mem::take(&mut observation.added),
+            over_time: std::mem::take(&mut observation.by_caller),
             enforced_denials: self.enforced_denials,
+            already_denied: self.already_denied,
         }
     }
 }
 
-impl Observation {
-    fn observe(&mut self, at: UnixMillis) {
-        self.first = Some(self.first.map_or(at, |first| first.min(at)));
-        self.last = Some(self.last.map_or(at, |last| last.max(at)));
-        if self.days.len() < DAYS_MAX {
-            self.days.insert(time::day_of(at));
-        }
-    }
-
-    fn permit(&mut self, at: UnixMillis, caller: &str) {
-        if !self.permits.contains_key(caller) && GROUPS_MAX <= self.permits.len() {
-            return;
-        }
-        let permits = self
-            .permits
-            .entry(caller.to_owned())
-            .or_insert(Permits { requests: 0, last: UnixMillis(0) });
-        permits.requests += 1;
-        permits.last = permits.last.max(at);
-    }
-
-    fn deny(&mut self, at: UnixMillis, event: &Value) {
-        let text =
-            |pointer| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let key = (
-            text("/requestData/subject/attributes/token.account.bss"),
-            text("/requestData/subject/attributes/identityType"),
-            text("/initiator/id"),
-        );
-        if !self.denials.contains_key(&key) && GROUPS_MAX <= self.denials.len() {
-            self.ungrouped += 1;
-            return;
-        }
-        let group = self.denials.entry(key).or_insert_with(|| Group {
-            name: text("/initiator/name"),
-            requests: 0,
-            first: at,
-            last: at,
-            resources: BTreeSet::new(),
-        });
-        group.requests += 1;
-        group.first = group.first.min(at);
-        group.last = group.last.max(at);
-        if group.resources.len() < RESOURCES_MAX {
-            group.resources.insert(text("/target/id"));
-        }
-    }
-
-    fn is_newer_than(&self, other: &Self) -> bool {
-        match (self.last, other.last) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(last), Some(other)) => other.0 <= last.0.saturating_add(LATELY_MS),
-        }
-    }
-
-    fn observed(&self, by: ObservedBy) -> Option<Observed> {
-        let pairs = self.days.iter().zip(self.days.iter().skip(1));
-        let gaps = pairs.filter(|(day, next)| **day + 1 < **next);
-        Some(Observed {
-            by,
-            first: self.first?,
-            last: self.last?,
-            days: self.days.len(),
-            gaps: gaps.map(|(day, next)| (day + 1, next - 1)).collect(),
-        })
-    }
-
-    fn account_denials(&self) -> Vec<AccountDenials> {
-        let mut accounts: BTreeMap<&str, Vec<IdentityDenials>> = BTreeMap::new();
-        for ((caller, identity_type, id), group) in &self.denials {
-            accounts.entry(caller).or_default().push(IdentityDenials {
-                identity_type: identity_type.clone(),
-                id: id.clone(),
-                name: group.name.clone(),
-                requests: group.requests,
-                first: group.first,
-                last: group.last,
-                resources: group.resources.iter().cloned().collect(),
-            });
-        }
-        let accounts = accounts.into_iter().map(|(caller, mut identities)| {
-            identities.sort_by_key(|identity| std::cmp::Reverse(identity.requests));
-            AccountDenials {
-                caller: caller.to_owned(),
-                requests: identities.iter().map(|identity| identity.requests).sum(),
-                suggestion: self.suggestion(caller, &identities),
-                identities,
+impl Days {
+    fn of(coverage: &Coverage, with_events: &BTreeSet<u64>) -> Self {
+        let mut days = Self::default();
+        let (first, last) = (day_of(coverage.since), day_of(coverage.until));
+        for day in first..=last {
+            let from = UnixMillis((day * DAY_MS).max(coverage.since.0));
+            let to = UnixMillis(((day + 1) * DAY_MS).min(coverage.until.0));
+            let observed = coverage.observed_ms_between(from, to);
+            let is_whole = observed == to.0.saturating_sub(from.0);
+            if with_events.contains(&day) {
+                days.with_events += 1;
+            } else if 0 < observed && is_whole && !coverage.has_loss_between(from, to) {
+                days.quiet += 1;
+            } else if 0 < observed {
+                days.part += 1;
+            } else if from < to {
+                days.uncovered += 1;
             }
-        });
-        let mut accounts: Vec<_> = accounts.collect();
-        accounts.sort_by_key(|account| std::cmp::Reverse(account.requests));
-        accounts
+        }
+        days
     }
+}
 
-    fn suggestion(&self, caller: &str, identities: &[IdentityDenials]) -> Suggestion {
-        let last_denied = identities.iter().map(|identity| identity.last).max();
-        let last_permitted = self.permits.get(caller).map(|permits| permits.last);
-        if last_denied < last_permitted {
-            Suggestion::NothingResolved
-        } else if identities.len() <= PROFILE_IDENTITIES_MAX {
-            Suggestion::TrustedProfile
-        } else if caller.is_empty() {
-            Suggestion::NothingNoAccount
-        } else {
-            Suggestion::Allowlist
+impl Allowlist {
+    fn of(setting: &AccountSetting, by: ObservedBy, admitted: &[Admitted]) -> Self {
+        let admitted: BTreeSet<&str> = admitted.iter().map(|it| it.caller.as_str()).collect();
+        let mut entries: BTreeSet<AccountId> = BTreeSet::new();
+        let mut recorded: BTreeSet<AccountId> = BTreeSet::new();
+        let mut unobserved_types = Vec::new();
+        for kind in IdentityType::ALL {
+            let is_recorded = is_recorded(setting, kind, by);
+            if !is_recorded {
+                unobserved_types.push(kind.as_str());
+            }
+            let of_type = asked_setting(setting, kind, by);
+            for entry in of_type.into_iter().flat_map(|setting| setting.allowlist.iter()) {
+                entries.insert(*entry);
+                if is_recorded {
+                    recorded.insert(*entry);
+                }
+            }
+        }
+        let silent = entries.iter().filter(|entry| !admitted.contains(entry.as_str()));
+        let (nobody, unknown): (Vec<_>, Vec<_>) =
+            silent.partition(|entry| recorded.contains(entry));
+        let texts = |entries: Vec<&AccountId>| {
+            entries.into_iter().map(|entry| entry.as_str().to_owned()).collect()
+        };
+        Self {
+            entries: entries.len(),
+            admitted_nobody: texts(nobody),
+            cannot_tell: texts(unknown),
+            unobserved_types,
         }
     }
 }
 
-impl Suggestion {
-    /// Whether the account would still be denied.
-    fn is_open(self) -> bool {
-        match self {
-            Self::Allowlist | Self::NothingNoAccount | Self::TrustedProfile => true,
-            Self::NothingResolved => false,
-        }
+/// The part of a setting that a report by it is about.
+fn asked_setting(
+    setting: &AccountSetting,
+    kind: IdentityType,
+    by: ObservedBy,
+) -> Option<&TypeSetting> {
+    match by {
+        ObservedBy::Candidate => setting.candidate(kind),
+        ObservedBy::ReportOnly => Some(setting.enforced(kind)),
     }
+}
 
-    /// The suggestion's name for programs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowlist => "allowlist",
-            Self::NothingNoAccount | Self::NothingResolved => "nothing",
-            Self::TrustedProfile => "trusted_profile",
-        }
+/// Whether that part records the permits of a type.
+fn is_recorded(setting: &AccountSetting, kind: IdentityType, by: ObservedBy) -> bool {
+    let mode = asked_setting(setting, kind, by).map(|setting| setting.mode);
+    match (by, mode) {
+        (ObservedBy::Candidate, Some(Mode::ReportOnly | Mode::Limited))
+        | (ObservedBy::ReportOnly, Some(Mode::ReportOnly)) => true,
+        (ObservedBy::Candidate | ObservedBy::ReportOnly, Some(_) | None) => false,
     }
+}
 
-    /// The suggestion's reason.
-    pub fn why(self) -> &'static str {
-        match self {
-            Self::Allowlist => "many identities of the account come",
-            Self::NothingNoAccount => "the token has no account that could be admitted",
-            Self::NothingResolved => "the account was admitted since",
-            Self::TrustedProfile => "few identities of the account come",
-        }
+fn watched_now(setting: &AccountSetting, by: ObservedBy) -> Watch {
+    let is_observed = IdentityType::ALL.into_iter().any(|kind| is_recorded(setting, kind, by));
+    if is_observed { Watch::Observed } else { Watch::Unobserved }
+}
+
+fn watch_of(mode: Mode) -> Watch {
+    match mode {
+        Mode::ReportOnly => Watch::Observed,
+        Mode::Limited | Mode::Unrestricted => Watch::Unobserved,
     }
+}
+
+fn day_of(at: UnixMillis) -> u64 {
+    at.0 / DAY_MS
 }
 
 /// How long an account should be observed before it is limited.
-pub const DAYS_ADVISED: usize = 30;
+pub const DAYS_ADVISED: u64 = 30;
 /// With more identities than these a profile for each is more work than it protects.
 pub const PROFILE_IDENTITIES_MAX: usize = 3;
-/// The most groups that are told apart: 1 KiB × 10,000 = 10 MiB.
-pub const GROUPS_MAX: usize = 10_000;
-/// The most resources that are named for an identity.
-const RESOURCES_MAX: usize = 3;
-/// The most days that are told apart: ten years.
-const DAYS_MAX: usize = 3660;
-/// A candidate that was asked up to a day before the last event counts as the next setting.
-const LATELY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The milliseconds of a day.
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// A candidate's event follows the other one's within what all workers have under way.
+const ASKED_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -43,18 +45,25 @@ fn event(given: Given) -> (UnixMillis, Value) {
     (at, event)
 }
 
+/// All time up to a day that no test gets to.
+const ALL: Window = Window { since: None, until: UnixMillis(START + 1000 * DAY_SECONDS * 1000) };
+
+/// The report on events of one run that loses none, at its last event.
 fn report(events: &[Given]) -> ReadinessReport {
-    let mut tally = ReadinessTally::new(OWNER);
-    for given in events {
-        let (at, event) = event(*given);
+    let last = events.iter().map(|given| event(*given).0).max().unwrap();
+    let mut tally = ReadinessTally::new(OWNER, Window { since: None, until: last });
+    for (given, sequence) in events.iter().zip(1..) {
+        let (at, mut event) = event(*given);
+        event["responseData"]["instance"] = json!("i");
+        event["responseData"]["sequence"] = json!(sequence);
         tally.add(at, &event);
     }
-    tally.finish()
+    tally.finish(None)
 }
 
 #[test]
 fn what_policies_said_does_not_count() {
-    let mut tally = ReadinessTally::new(OWNER);
+    let mut tally = ReadinessTally::new(OWNER, ALL);
     for given in
         [DENIED, Given { decision: "Permit", ..DENIED }, Given { enforced: true, ..DENIED }]
     {
@@ -62,7 +71,7 @@ fn what_policies_said_does_not_count() {
         event["action"] = json!(crate::event::POLICY_ACTION);
         tally.add(at, &event);
     }
-    let report = tally.finish();
+    let report = tally.finish(None);
     assert_eq!(report.readiness, Readiness::NeverObserved);
     assert_eq!((report.denials.len(), report.enforced_denials), (0, 0));
 }
@@ -78,13 +87,13 @@ fn an_account_without_events_was_never_observed() {
 
 #[test]
 fn events_of_other_actions_count_for_nothing() {
-    let mut tally = ReadinessTally::new(OWNER);
+    let mut tally = ReadinessTally::new(OWNER, ALL);
     let (at, mut other) = event(DENIED);
     other["action"] = json!("iam-access-management.policy.eval");
     tally.add(at, &other);
     tally.add(at, &json!({}));
     tally.add(at, &json!([1]));
-    assert_eq!(tally.finish().readiness, Readiness::NeverObserved);
+    assert_eq!(tally.finish(None).readiness, Readiness::NeverObserved);
 }
 
 #[test]
@@ -92,10 +101,15 @@ fn permits_alone_are_ready_with_advice() {
     let permitted = Given { decision: "Permit", ..DENIED };
     let report = report(&[permitted, Given { day: 1, ..permitted }]);
     assert_eq!(report.readiness, Readiness::Ready);
-    assert_eq!(report.permits, [("f714".to_owned(), 2)]);
+    let [admitted] = report.admitted.as_slice() else { panic!("{report:?}") };
+    assert_eq!((admitted.caller.as_str(), admitted.requests), ("f714", 2));
+    assert_eq!(
+        (admitted.identities, admitted.types.as_slice()),
+        (1, ["user".to_owned()].as_slice())
+    );
     let text = report.to_text(Colour::Plain);
     assert!(text.contains("READY") && !text.contains("NOT READY"), "{text}");
-    assert!(text.contains("2 of the recommended 30 days"), "{text}");
+    assert!(text.contains("observed for 1 d of the recommended 30 days"), "{text}");
 }
 
 #[test]
@@ -113,11 +127,11 @@ fn would_be_denials_are_grouped_and_named() {
     assert_eq!(first.identities[0].id, "IBMid-1");
     assert_eq!(first.identities[0].requests, 2);
     assert_eq!(first.identities[0].last.0 - first.identities[0].first.0, 4 * 86_400_000);
-    assert_eq!(first.identities[0].resources.len(), 2);
+    let resources = &first.identities[0].resources;
+    assert_eq!(resources.iter().map(|resource| resource.requests).collect::<Vec<_>>(), [1, 1]);
     let observed = report.observed.as_ref().unwrap();
     assert_eq!(observed.days, 3);
-    let day = START / 86_400_000;
-    assert_eq!(observed.gaps, [(day + 1, day + 1), (day + 3, day + 3)]);
+    assert_eq!(report.days, Days { with_events: 3, quiet: 2, ..Days::default() });
     let text = report.to_text(Colour::Plain);
     for part in ["f714", "beef", "IBMid-1", "4 requests would be denied", "30 days"] {
         assert!(text.contains(part), "{part} in {text}");
@@ -132,7 +146,7 @@ fn suggestions_follow_the_number_of_identities() {
     let many = ["a", "b", "c", "d"].map(|id| Given { id, ..DENIED });
     assert_eq!(report(&many).denials[0].suggestion, Suggestion::Allowlist);
     let nameless = many.map(|given| Given { caller: "", ..given });
-    assert_eq!(report(&nameless).denials[0].suggestion, Suggestion::NothingNoAccount);
+    assert_eq!(report(&nameless).denials[0].suggestion, Suggestion::LeaveNoAccount);
 }
 
 #[test]
@@ -140,7 +154,7 @@ fn an_account_that_was_admitted_since_is_resolved() {
     let admitted = Given { decision: "Permit", day: 1, ..DENIED };
     let report_after = report(&[DENIED, admitted]);
     assert_eq!(report_after.readiness, Readiness::Ready);
-    assert_eq!(report_after.denials[0].suggestion, Suggestion::NothingResolved);
+    assert_eq!(report_after.denials[0].suggestion, Suggestion::LeaveResolved);
     let denied_again = report(&[DENIED, admitted, Given { day: 2, ..DENIED }]);
     assert_eq!(denied_again.readiness, Readiness::WouldDeny { requests: 2, accounts: 1 });
 }
@@ -158,13 +172,13 @@ fn a_candidate_that_was_asked_lately_decides() {
 
 #[test]
 fn groups_have_a_limit_and_what_is_cut_is_told() {
-    let mut tally = ReadinessTally::new(OWNER);
+    let mut tally = ReadinessTally::new(OWNER, ALL);
     let (at, mut event) = event(DENIED);
     for n in 0..GROUPS_MAX + 5 {
         event["initiator"]["id"] = json!(format!("IBMid-{n}"));
         tally.add(at, &event);
     }
-    let report = tally.finish();
+    let report = tally.finish(None);
     assert_eq!(report.ungrouped_denials, 5);
     assert_eq!(report.denials[0].identities.len(), GROUPS_MAX);
     assert!(report.to_text(Colour::Plain).contains("5 requests beyond the most groups"));
@@ -187,4 +201,149 @@ fn colour_adds_nothing_but_colour() {
     let plain = report(&[DENIED]).to_text(Colour::Plain);
     assert_ne!(coloured, plain);
     assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+}
+
+#[test]
+fn resources_have_a_limit_and_what_is_cut_is_told() {
+    let mut tally = ReadinessTally::new(OWNER, ALL);
+    let (at, mut event) = event(DENIED);
+    for n in 0..105 {
+        event["target"]["id"] = json!(format!("arn:aws:orders::59bc:order/{n}"));
+        tally.add(at, &event);
+    }
+    let report = tally.finish(None);
+    let identity = &report.denials[0].identities[0];
+    assert_eq!((identity.resources.len(), identity.other_resources), (100, 5));
+    assert_eq!(report.to_json()["wouldDeny"][0]["identities"][0]["otherResources"], json!(5));
+}
+
+fn setting(mode: Mode, allowlist: &[&str]) -> AccountSetting {
+    let accounts = allowlist.iter().map(|account| AccountId::parse(account).unwrap());
+    AccountSetting::uniform(mode, Arc::new(accounts.collect()))
+}
+
+#[test]
+fn entries_that_admitted_nobody_are_told_where_permits_are_recorded() {
+    let permitted = Given { decision: "Permit", ..DENIED };
+    let told = |setting: AccountSetting| {
+        let mut tally = ReadinessTally::new(OWNER, ALL);
+        let (at, event) = event(permitted);
+        tally.add(at, &event);
+        tally.finish(Some(&setting)).allowlist.unwrap()
+    };
+    let observed = told(setting(Mode::ReportOnly, &["f714", "beef"]));
+    assert_eq!(observed.entries, 2);
+    assert_eq!(observed.admitted_nobody, ["beef"]);
+    assert!(observed.cannot_tell.is_empty() && observed.unobserved_types.is_empty());
+    let limited = told(setting(Mode::Limited, &["f714", "beef"]));
+    assert_eq!(limited.cannot_tell, ["beef"]);
+    assert!(limited.admitted_nobody.is_empty());
+    assert_eq!(limited.unobserved_types, ["user", "service_id", "service"]);
+    let text = report(&[permitted]).to_text(Colour::Plain);
+    assert!(text.contains("not known without `--settings`"), "{text}");
+}
+
+fn update(at: UnixMillis, before: &str, after: &str) -> (UnixMillis, Value) {
+    let event = json!({
+        "action": UPDATE_ACTION,
+        "requestData": {
+            "resource": {"attributes": {"accountId": OWNER}},
+            "update": [{"updateType": "user.setting", "initialValue": before, "newValue": after}]},
+    });
+    (at, event)
+}
+
+#[test]
+fn an_addition_is_validated_by_the_permits_since() {
+    let permitted = Given { decision: "Permit", ..DENIED };
+    let at = |day: u64| UnixMillis(START + day * DAY_SECONDS * 1000 - 1);
+    let events = [
+        event(DENIED),
+        event(Given { day: 1, ..DENIED }),
+        update(at(2), "report-only []", "report-only [f714, beef]"),
+        event(Given { day: 2, ..permitted }),
+        event(Given { day: 3, ..permitted }),
+        event(Given { day: 3, enforced: true, ..permitted }),
+    ];
+    let mut tally = ReadinessTally::new(OWNER, ALL);
+    for (at, event) in &events {
+        tally.add(*at, event);
+    }
+    let report = tally.finish(None);
+    let told: Vec<_> = report
+        .added
+        .iter()
+        .map(|it| (it.caller.as_str(), it.by, it.denials_before, it.permits))
+        .collect();
+    assert_eq!(told, [("f714", AddedBy::Update, 2, 2), ("beef", AddedBy::Update, 0, 0)]);
+    let text = report.to_text(Colour::Plain);
+    assert!(text.contains("2 permits that would have been denials"), "{text}");
+}
+
+#[test]
+fn without_an_update_the_first_permit_after_denials_tells() {
+    let permitted = Given { decision: "Permit", ..DENIED };
+    let report = report(&[
+        DENIED,
+        Given { day: 1, ..permitted },
+        Given { day: 2, ..permitted },
+        // Never denied, so that nothing tells of a change.
+        Given { day: 2, caller: "beef", ..permitted },
+        Given { day: 3, ..DENIED },
+        Given { day: 4, ..permitted },
+    ]);
+    let told: Vec<_> =
+        report.added.iter().map(|it| (it.caller.as_str(), it.by, it.permits)).collect();
+    assert_eq!(told, [("f714", AddedBy::FirstPermit, 2), ("f714", AddedBy::FirstPermit, 1)]);
+}
+
+#[test]
+fn what_the_setting_in_force_denies_too_is_no_news_of_a_candidate() {
+    let mut tally = ReadinessTally::new(OWNER, ALL);
+    for (decision, enforced) in [("a", true), ("b", false)] {
+        let given =
+            Given { enforced, decision: if enforced { "Deny" } else { "Permit" }, ..DENIED };
+        let (at, mut in_force) = event(given);
+        let (_, mut proposed) = event(Given { candidate: true, ..DENIED });
+        for event in [&mut in_force, &mut proposed] {
+            event["responseData"]["decisionId"] = json!(decision);
+        }
+        tally.add(at, &in_force);
+        tally.add(at, &proposed);
+    }
+    let report = tally.finish(None);
+    assert_eq!(report.observed.as_ref().unwrap().by, ObservedBy::Candidate);
+    assert_eq!(report.readiness, Readiness::WouldDeny { requests: 1, accounts: 1 });
+    assert_eq!((report.already_denied, report.enforced_denials), (1, 1));
+}
+
+#[test]
+fn the_page_is_whole_and_shows_nothing_of_its_texts_as_markup() {
+    let hostile = "</style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\u{202e}";
+    let mut tally = ReadinessTally::new(OWNER, ALL);
+    let (at, mut event) = event(DENIED);
+    for pointer in [
+        "/initiator/id",
+        "/initiator/name",
+        "/target/id",
+        "/requestData/subject/attributes/token.account.bss",
+        "/requestData/subject/attributes/identityType",
+    ] {
+        *event.pointer_mut(pointer).unwrap() = json!(hostile);
+    }
+    tally.add(at, &event);
+    event["responseData"]["decision"] = json!("Permit");
+    tally.add(at, &event);
+    let page = tally.finish(Some(&setting(Mode::ReportOnly, &["beef"]))).to_html();
+    for wrong in ["<script", "<img", "onerror=alert(1)>", "\u{202e}", "http://", "https://"] {
+        assert!(!page.contains(wrong), "{wrong}");
+    }
+    for part in ["<!doctype html>", "NOT READY", "&lt;script&gt;", "<code>beef</code>", "</html>"] {
+        assert!(page.contains(part), "{part}");
+    }
+    for tag in ["svg", "section", "table", "details", "ul", "div", "g", "p", "tr", "td", "title"] {
+        let opened =
+            page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
 }

@@ -1,14 +1,14 @@
-//! The readiness report for people, in one screen, and for programs.
+//! The readiness report for people, in one screen.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use serde_json::{Value, json};
 
 use crate::clock::UnixMillis;
 use crate::event::report::{
-    AccountDenials, DAYS_ADVISED, Observed, ObservedBy, Readiness, ReadinessReport, Suggestion,
+    AccountDenials, AddedBy, Allowlist, DAY_MS, DAYS_ADVISED, Observed, Readiness, ReadinessReport,
+    Segment,
 };
 use crate::event::time;
 
@@ -32,16 +32,11 @@ impl ReadinessReport {
 
     fn write(&self, out: &mut String, styles: Styles) -> fmt::Result {
         let Styles { bold, good, bad, dim } = styles;
-        let (style, verdict) = match self.readiness {
-            Readiness::Ready => (good, "READY"),
-            Readiness::NeverObserved | Readiness::WouldDeny { .. } => (bad, "NOT READY"),
-        };
-        let account = printable(&self.account);
+        let style = if self.readiness == Readiness::Ready { good } else { bad };
+        let (account, verdict) = (printable(&self.account), self.verdict());
         writeln!(out, "{bold}account {account}{bold:#} for `limited`: {style}{verdict}{style:#}")?;
         writeln!(out, "  {}", self.reason())?;
-        if let Some(observed) = &self.observed {
-            write_observed(out, observed)?;
-        }
+        self.write_coverage(out)?;
         if 0 < self.enforced_denials {
             writeln!(out, "  enforced   {} denials already enforced", self.enforced_denials)?;
         }
@@ -56,15 +51,97 @@ impl ReadinessReport {
             let requests = counted(self.ungrouped_denials, "request", "requests");
             writeln!(out, "  and {requests} beyond the most groups")?;
         }
-        if !self.permits.is_empty() {
-            writeln!(out, "\n{bold}admitted by the allowlist{bold:#}")?;
-        }
-        for (caller, requests) in self.permits.iter().take(ACCOUNTS_SHOWN) {
-            let requests = counted(*requests, "request", "requests");
-            writeln!(out, "  account {}  {requests}", printable(caller))?;
-        }
-        more(out, "accounts", self.permits.len(), ACCOUNTS_SHOWN)?;
+        self.write_admitted(out, styles)?;
+        self.write_added(out, styles)?;
         writeln!(out, "\n{dim}advice:{dim:#} {}", self.advice())
+    }
+
+    fn write_coverage(&self, out: &mut String) -> fmt::Result {
+        if let Some(observed) = &self.observed {
+            self.write_observed(out, observed)?;
+        }
+        let mut uncovered: Vec<&Segment> = self.coverage.uncovered().collect();
+        uncovered.sort_by_key(|segment| std::cmp::Reverse(segment.millis()));
+        let (shown, rest) = uncovered.split_at(uncovered.len().min(GAPS_SHOWN));
+        let mut shown = shown.to_vec();
+        shown.sort_by_key(|segment| segment.from);
+        for segment in shown {
+            let (from, to) = (time::text(segment.from), time::text(segment.to));
+            writeln!(out, "  not known  {from} to {to}: {}", segment.cover.why())?;
+        }
+        if !rest.is_empty() {
+            let together = duration(rest.iter().map(|segment| segment.millis()).sum());
+            writeln!(out, "    … and {} more, together {together}", rest.len())?;
+        }
+        for loss in self.coverage.losses.iter().take(LOSSES_SHOWN) {
+            let events = counted(loss.events, "event", "events");
+            let (after, before) = (time::text(loss.after), time::text(loss.before));
+            writeln!(out, "  lost       {events} between {after} and {before}")?;
+        }
+        more(out, "losses", self.coverage.losses.len(), LOSSES_SHOWN)
+    }
+
+    fn write_observed(&self, out: &mut String, observed: &Observed) -> fmt::Result {
+        let by = observed.by.as_str();
+        let (covered, window) = (self.coverage.observed_ms(), self.coverage.window_ms());
+        let (covered, window) = (duration(covered), duration(window));
+        let days = counted(self.days.with_events, "day", "days");
+        let quiet = match self.days.quiet {
+            0 => String::new(),
+            quiet => format!(", {} quiet", counted(quiet, "day", "days")),
+        };
+        writeln!(out, "  observed   {covered} of {window}, by {by}; events on {days}{quiet}")
+    }
+
+    fn write_admitted(&self, out: &mut String, styles: Styles) -> fmt::Result {
+        let bold = styles.bold;
+        let is_empty = self.allowlist.as_ref().is_none_or(|list| list.entries == 0);
+        if self.admitted.is_empty() && is_empty {
+            return Ok(());
+        }
+        writeln!(out, "\n{bold}admitted by the allowlist{bold:#}")?;
+        for admitted in self.admitted.iter().take(ACCOUNTS_SHOWN) {
+            let requests = counted(admitted.requests, "request", "requests");
+            writeln!(out, "  account {}  {requests}", printable(&admitted.caller))?;
+        }
+        more(out, "accounts", self.admitted.len(), ACCOUNTS_SHOWN)?;
+        if let Some(allowlist) = &self.allowlist {
+            return write_entries(out, allowlist);
+        }
+        let dim = styles.dim;
+        writeln!(
+            out,
+            "  {dim}whether entries admitted nobody is not known without `--settings`{dim:#}"
+        )
+    }
+
+    fn write_added(&self, out: &mut String, styles: Styles) -> fmt::Result {
+        let bold = styles.bold;
+        if !self.added.is_empty() {
+            writeln!(out, "\n{bold}since they were added to the allowlist{bold:#}")?;
+        }
+        for added in self.added.iter().take(ACCOUNTS_SHOWN) {
+            let (caller, kind) = (printable(&added.caller), printable(&added.identity_type));
+            let permits = counted(added.permits, "permit", "permits");
+            let at = time::text(added.at);
+            let since = match added.by {
+                AddedBy::FirstPermit => format!("at the latest {at}"),
+                AddedBy::Update => at,
+            };
+            writeln!(
+                out,
+                "  account {caller} ({kind}), {since}: {permits} that would have been denials"
+            )?;
+        }
+        more(out, "accounts", self.added.len(), ACCOUNTS_SHOWN)
+    }
+
+    /// The verdict in two words.
+    pub(super) fn verdict(&self) -> &'static str {
+        match self.readiness {
+            Readiness::Ready => "READY",
+            Readiness::NeverObserved | Readiness::WouldDeny { .. } => "NOT READY",
+        }
     }
 
     /// Why the account is ready or not, in a sentence.
@@ -84,54 +161,34 @@ impl ReadinessReport {
 
     /// What to do next.
     pub fn advice(&self) -> String {
+        let advised_ms = DAYS_ADVISED * DAY_MS;
+        let observed_ms = self.coverage.observed_ms();
         match (&self.observed, self.readiness) {
             (None, _) => format!(
                 "set the account to `report-only` and observe it for at least {DAYS_ADVISED} days"
             ),
             (Some(_), Readiness::WouldDeny { .. } | Readiness::NeverObserved) => format!(
-                "deal with each account above, then observe again; at least {DAYS_ADVISED} days \
+                "deal with each of these accounts, then observe again; at least {DAYS_ADVISED} days \
                  of report-only are recommended before `limited`"
             ),
-            (Some(observed), Readiness::Ready) if observed.days < DAYS_ADVISED => format!(
-                "observed on {} of the recommended {DAYS_ADVISED} days; callers that come once a \
+            // Restarts take some minutes of each month.
+            (Some(_), Readiness::Ready) if observed_ms + DAY_MS / 2 < advised_ms => format!(
+                "observed for {} of the recommended {DAYS_ADVISED} days; callers that come once a \
                  month may be missing",
-                observed.days
+                duration(observed_ms)
+            ),
+            (Some(_), Readiness::Ready) if 0 < self.coverage.lost_events => format!(
+                "observed for the recommended {DAYS_ADVISED} days, but {} missing, which may have \
+                 been denials",
+                match self.coverage.lost_events {
+                    1 => "1 event is".to_owned(),
+                    events => format!("{events} events are"),
+                }
             ),
             (Some(_), Readiness::Ready) => {
-                format!("observed on the recommended {DAYS_ADVISED} days; `limited` may be set")
+                format!("observed for the recommended {DAYS_ADVISED} days; `limited` may be set")
             }
         }
-    }
-
-    /// The report for programs.
-    pub fn to_json(&self) -> Value {
-        let observed = self.observed.as_ref().map(|observed| {
-            let gaps = observed.gaps.iter();
-            let gaps = gaps.map(
-                |(from, to)| json!({"from": time::day_text(*from), "to": time::day_text(*to)}),
-            );
-            json!({
-                "by": by(observed.by),
-                "first": rfc3339(observed.first),
-                "last": rfc3339(observed.last),
-                "days": observed.days,
-                "daysAdvised": DAYS_ADVISED,
-                "gaps": gaps.collect::<Vec<_>>(),
-            })
-        });
-        let permits = self.permits.iter();
-        let permits = permits.map(|(caller, n)| json!({"account": caller, "requests": n}));
-        json!({
-            "account": self.account,
-            "ready": self.readiness == Readiness::Ready,
-            "reason": self.reason(),
-            "advice": self.advice(),
-            "observed": observed,
-            "wouldDeny": self.denials.iter().map(account_json).collect::<Vec<_>>(),
-            "ungroupedDenials": self.ungrouped_denials,
-            "permits": permits.collect::<Vec<_>>(),
-            "enforcedDenials": self.enforced_denials,
-        })
     }
 }
 
@@ -173,35 +230,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn write_observed(out: &mut String, observed: &Observed) -> fmt::Result {
-    let day = |time| time::day_text(time::day_of(time));
-    let days = observed.days;
-    let (first, last) = (day(observed.first), day(observed.last));
-    let by = by(observed.by);
-    let unit = if days == 1 { "day" } else { "days" };
-    writeln!(out, "  observed   {first} to {last}, events on {days} {unit}, by {by}")?;
-    for (from, to) in observed.gaps.iter().take(GAPS_SHOWN) {
-        let (from, to) = (time::day_text(*from), time::day_text(*to));
-        writeln!(out, "  no events  {from} to {to}")?;
-    }
-    more(out, "gaps", observed.gaps.len(), GAPS_SHOWN)
-}
-
 fn write_account(out: &mut String, account: &AccountDenials, styles: Styles) -> fmt::Result {
-    let caller = match account.caller.as_str() {
-        "" => Cow::Borrowed("(none)"),
-        caller => printable(caller),
-    };
-    let what = match account.suggestion {
-        Suggestion::Allowlist => "put it on the allowlist",
-        Suggestion::NothingNoAccount | Suggestion::NothingResolved => "nothing to do",
-        Suggestion::TrustedProfile => "make a trusted profile",
-    };
     let (bold, dim) = (styles.bold, styles.dim);
+    let caller = caller_text(&account.caller);
     let requests = counted(account.requests, "request", "requests");
     let identities = counted(account.identities.len(), "identity", "identities");
     writeln!(out, "  account {bold}{caller}{bold:#}  {requests}  {identities}")?;
-    writeln!(out, "    suggestion: {what} ({})", account.suggestion.why())?;
+    let suggestion = account.suggestion;
+    writeln!(out, "    suggestion: {} ({})", suggestion.what(), suggestion.why())?;
     for identity in account.identities.iter().take(IDENTITIES_SHOWN) {
         let (kind, id) = (printable(&identity.identity_type), printable(&identity.id));
         let name = match identity.name.as_str() {
@@ -211,17 +247,71 @@ fn write_account(out: &mut String, account: &AccountDenials, styles: Styles) -> 
         let (first, last) = (time::text(identity.first), time::text(identity.last));
         let requests = counted(identity.requests, "request", "requests");
         writeln!(out, "    {kind} {id}{name}  {requests}, {first} to {last}")?;
-        for resource in &identity.resources {
-            writeln!(out, "      {dim}{}{dim:#}", printable(resource))?;
+        for resource in identity.resources.iter().take(RESOURCES_SHOWN) {
+            let id = printable(&resource.id);
+            // A single one has the identity's own count.
+            if identity.resources.len() == 1 && identity.other_resources == 0 {
+                writeln!(out, "      {dim}{id}{dim:#}")?;
+            } else {
+                writeln!(out, "      {:>6} x {dim}{id}{dim:#}", resource.requests)?;
+            }
         }
+        more(out, "resources", identity.resources.len(), RESOURCES_SHOWN)?;
     }
     more(out, "identities", account.identities.len(), IDENTITIES_SHOWN)
 }
 
-fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+fn write_entries(out: &mut String, allowlist: &Allowlist) -> fmt::Result {
+    let all = allowlist.entries;
+    for (entries, what) in [
+        (&allowlist.admitted_nobody, "admitted nobody"),
+        (&allowlist.cannot_tell, "may have admitted somebody: the mode records no permits of it"),
+    ] {
+        if entries.is_empty() {
+            continue;
+        }
+        let shown: Vec<_> = entries.iter().take(ENTRIES_SHOWN).map(String::as_str).collect();
+        let shown = shown.join(", ");
+        let more = match entries.len().saturating_sub(ENTRIES_SHOWN) {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        writeln!(out, "  {} of {all} entries {what}: {shown}{more}", entries.len())?;
+    }
+    if !allowlist.unobserved_types.is_empty() {
+        let types = allowlist.unobserved_types.join(", ");
+        writeln!(out, "  the present setting records no permits of: {types}")?;
+    }
+    Ok(())
+}
+
+/// A caller account for people.
+pub(super) fn caller_text(caller: &str) -> Cow<'_, str> {
+    if caller.is_empty() { Cow::Borrowed("(none)") } else { printable(caller) }
+}
+
+/// A number with its noun.
+pub fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
     match n.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {one}"),
         n => format!("{n} {many}"),
+    }
+}
+
+/// A length of time in its two largest units.
+pub(super) fn duration(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    let pair = |large, unit, small, small_unit| match small {
+        0 => format!("{large} {unit}"),
+        small => format!("{large} {unit} {small} {small_unit}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{rest} s"),
+        (0, 0, minutes) => pair(minutes, "min", rest, "s"),
+        (0, hours, minutes) => pair(hours, "h", minutes, "min"),
+        (days, hours, _) => pair(days, "d", hours, "h"),
     }
 }
 
@@ -232,35 +322,8 @@ fn more(out: &mut String, what: &str, all: usize, shown: usize) -> fmt::Result {
     }
 }
 
-fn account_json(account: &AccountDenials) -> Value {
-    let identities = account.identities.iter().map(|identity| {
-        json!({
-            "identityType": identity.identity_type,
-            "id": identity.id,
-            "name": identity.name,
-            "requests": identity.requests,
-            "first": rfc3339(identity.first),
-            "last": rfc3339(identity.last),
-            "resources": identity.resources,
-        })
-    });
-    json!({
-        "account": account.caller,
-        "requests": account.requests,
-        "suggestion": account.suggestion.as_str(),
-        "why": account.suggestion.why(),
-        "identities": identities.collect::<Vec<_>>(),
-    })
-}
-
-fn by(by: ObservedBy) -> &'static str {
-    match by {
-        ObservedBy::Candidate => "candidate",
-        ObservedBy::ReportOnly => "report-only",
-    }
-}
-
-fn rfc3339(at: UnixMillis) -> String {
+/// A time for programs, to the second.
+pub fn rfc3339(at: UnixMillis) -> String {
     let mut out = Vec::with_capacity(20);
     time::write_seconds(&mut out, at.seconds());
     out.push(b'Z');
@@ -270,4 +333,7 @@ fn rfc3339(at: UnixMillis) -> String {
 /// What fits on a screen; the rest is in the JSON form.
 const ACCOUNTS_SHOWN: usize = 8;
 const IDENTITIES_SHOWN: usize = 3;
+const RESOURCES_SHOWN: usize = 3;
 const GAPS_SHOWN: usize = 3;
+const LOSSES_SHOWN: usize = 3;
+const ENTRIES_SHOWN: usize = 5;

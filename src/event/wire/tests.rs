@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::event::StatementNote;
+use crate::event::frame::{Completeness, InputRecord, KeyRecord, KeyValue};
+use crate::iam::Transport;
 use crate::policy::{Effect, Missing, Side};
 use crate::verdict::{Mode, Reason, Verdict};
 
@@ -42,6 +44,25 @@ fn record() -> EvalRecord<'static> {
         agent: "curl/8.5",
         statements: Vec::new(),
         missing: Missing::default(),
+        input: None,
+    }
+}
+
+fn input() -> InputRecord<'static> {
+    InputRecord {
+        principal: "arn:aws:iam::f714:user/IBMid-550009FB7N",
+        key_action: "kms:Decrypt",
+        transport: Transport::Tls,
+        mfa: Some(true),
+        authenticated_at: Some(UnixSeconds(1_760_105_000)),
+        issued_at: Some(UnixSeconds(1_760_104_800)),
+        keys: vec![
+            KeyRecord { key: "team", value: KeyValue::Tag("red") },
+            KeyRecord { key: "orders:kind", value: KeyValue::One("standard") },
+            KeyRecord { key: "orders:kinds", value: KeyValue::Many(vec!["a", "b"]) },
+        ],
+        withheld: vec!["aws:Referer"],
+        completeness: Completeness::Complete,
     }
 }
 
@@ -104,6 +125,47 @@ fn a_policy_event_ends_with_what_decided() {
             r#"{"policy":"p","sid":"","index":0,"effect":"Allow"}],"#,
             r#""missing":["caller identity policy","RCP"]}}"#,
             "\n",
+        )
+    );
+}
+
+#[test]
+fn a_policy_event_tells_what_policies_looked_at() {
+    let request = |input| {
+        let line =
+            line(&EvalRecord { layer: Layer::Policy, input: Some(Box::new(input)), ..record() });
+        let (_, rest) = line.split_once(r#""identityType":"user""#).unwrap();
+        rest.split_once(r#","responseData""#).unwrap().0.to_owned()
+    };
+    assert_eq!(
+        request(input()),
+        concat!(
+            r#","principal":"arn:aws:iam::f714:user/IBMid-550009FB7N"}},"keyAction":"kms:Decrypt","#,
+            r#""context":{"complete":true,"keys":[{"key":"aws:SecureTransport","value":"true"},"#,
+            r#"{"key":"aws:MultiFactorAuthPresent","value":"true"},"#,
+            r#"{"key":"aws:MultiFactorAuthAge","value":"7"},"#,
+            r#"{"key":"aws:TokenIssueTime","value":"2025-10-10T14:00:00Z"},"#,
+            r#"{"key":"aws:PrincipalTag/team","value":"red"},"#,
+            r#"{"key":"orders:kind","value":"standard"},"#,
+            r#"{"key":"orders:kinds","values":["a","b"]}],"withheld":["aws:Referer"]}}"#,
+        )
+    );
+    let bare = InputRecord {
+        principal: "",
+        key_action: "",
+        transport: Transport::Plain,
+        mfa: None,
+        issued_at: None,
+        keys: vec![],
+        withheld: vec![],
+        completeness: Completeness::Cut,
+        ..input()
+    };
+    assert_eq!(
+        request(bare),
+        concat!(
+            r#","principal":""}},"keyAction":"","context":{"complete":false,"keys":["#,
+            r#"{"key":"aws:SecureTransport","value":"false"}],"withheld":[]}}"#,
         )
     );
 }
@@ -278,6 +340,17 @@ proptest! {
             correlation_id: &text,
             owner: &lossy,
             caller: &text,
+            layer: Layer::Policy,
+            input: Some(Box::new(InputRecord {
+                principal: &lossy,
+                key_action: &text,
+                keys: vec![
+                    KeyRecord { key: &text, value: KeyValue::Tag(&lossy) },
+                    KeyRecord { key: &lossy, value: KeyValue::Many(vec![&text]) },
+                ],
+                withheld: vec![&text],
+                ..input()
+            })),
             ..record()
         };
         let line = line(&hostile);
@@ -292,6 +365,11 @@ proptest! {
         prop_assert_eq!(&event["requestData"]["action"], &json!(lossy));
         let attributes = &event["requestData"]["subject"]["attributes"];
         prop_assert_eq!(&attributes["token.account.bss"], &json!(text));
+        prop_assert_eq!(&attributes["principal"], &json!(lossy));
+        let keys = &event["requestData"]["context"]["keys"];
+        prop_assert_eq!(&keys[4]["key"], &json!(format!("aws:PrincipalTag/{text}")));
+        prop_assert_eq!(&keys[4]["value"], &json!(lossy));
+        prop_assert_eq!(&keys[5], &json!({"key": lossy, "values": [text]}));
         if !text.is_empty() {
             prop_assert_eq!(&event["correlationId"], &json!(text));
         }

@@ -1,7 +1,9 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::iam::{Action, IdentityType, RequestOrigin, RouteContext, RouteKey, RouteValues};
+use crate::iam::{
+    Action, IdentityType, Recording, RequestOrigin, RouteContext, RouteKey, RouteValues,
+};
 
 const USER: &str = "arn:aws:iam::111111111111:user/eng/alice";
 const SESSION: &str = "arn:aws:sts::111111111111:assumed-role/reader/nightly";
@@ -98,7 +100,11 @@ impl World {
         let keys: Vec<RouteKey> = self
             .route
             .iter()
-            .map(|(key, _)| RouteKey { key: key.to_lowercase().into(), fixed: Box::default() })
+            .map(|(key, _)| RouteKey {
+                key: key.to_lowercase().into(),
+                fixed: Box::default(),
+                recording: Recording::Told,
+            })
             .collect();
         let mut values = RouteValues::default();
         for (_, value) in &self.route {

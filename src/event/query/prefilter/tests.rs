@@ -10,7 +10,7 @@ fn found(query: &Query, block: &str) -> Vec<String> {
     query.prefilter().candidates(block.as_bytes(), &mut lines);
     assert!(lines.is_sorted_by(|a, b| a.end < b.start), "{lines:?}");
     let projection = query.projection(&["eventTime"]);
-    let lines = lines.into_iter().map(|line| &block[line]).filter(|line| {
+    let lines = lines.into_iter().filter_map(|line| block.get(line)).filter(|line| {
         projection.parse(line.as_bytes()).is_some_and(|event| query.matches(&event))
     });
     lines.map(str::to_owned).collect()
@@ -24,10 +24,14 @@ fn matching(query: &Query, block: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
+fn block_of(lines: &[impl AsRef<str>]) -> String {
+    lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect()
+}
+
 #[track_caller]
 fn check(query: &str, lines: &[&str], expected: &[usize]) {
     let parsed = Query::parse(query).unwrap();
-    let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let block = block_of(lines);
     let expected: Vec<_> = expected.iter().map(|index| lines[*index].to_owned()).collect();
     assert_eq!(matching(&parsed, &block), expected, "{query}: the test is wrong");
     assert_eq!(found(&parsed, &block), expected, "{query}\n{:?}", parsed.prefilter());
@@ -218,7 +222,7 @@ fn texts() -> impl Strategy<Value = String> {
         "", " ", "-", ".", ":", "/", "\\", "\"", "\t", "\u{2028}", "é", "*", "@",
     ]);
     prop::collection::vec((words, marks), 0..4)
-        .prop_map(|parts| parts.into_iter().map(|(word, mark)| format!("{word}{mark}")).collect())
+        .prop_map(|parts| parts.into_iter().flat_map(|(word, mark)| [word, mark]).collect())
 }
 
 /// A text as some writer of JSON has it.
@@ -232,7 +236,7 @@ fn written(text: &str, escapes: u64) -> String {
             '\t' => line.push_str("\\t"),
             _ if escaped => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    line.push_str(&format!("\\u{unit:04X}"));
+                    line.extend(["\\u", &format!("{unit:04X}")]);
                 }
             }
             _ => line.push(c),
@@ -373,7 +377,7 @@ proptest! {
             Ok(parsed) => parsed,
             Err(error) => return Err(TestCaseError::fail(format!("{query}: {error}"))),
         };
-        let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let block = block_of(&lines);
         prop_assert_eq!(found(&parsed, &block), matching(&parsed, &block));
     }
 }

@@ -1,0 +1,110 @@
+//! What commands that judge by the event log share: where log and settings are, from when to when.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::cli::events::{EventsError, events_directory, moment};
+use crate::clock::{SystemClock, UnixMillis};
+use crate::event::log::ReadError;
+use crate::event::report::Window;
+use crate::perimeter::SettingsIndex;
+use crate::settings;
+
+/// Where the event log is, and the configuration.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PlaceArgs {
+    /// The configuration that names the log's directory and the settings file
+    /// [default: ./crossgate.yaml, without `--dir`].
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The log's directory itself.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// Why a command could not judge.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum EvidenceError {
+    #[error(transparent)]
+    Events(#[from] EventsError),
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("{}:{why}", file.display())]
+    Settings { file: PathBuf, why: String },
+}
+
+impl PlaceArgs {
+    /// The log's directory.
+    pub(super) fn directory(&self) -> Result<PathBuf, EvidenceError> {
+        Ok(events_directory(self.config.as_deref(), self.dir.as_deref())?)
+    }
+
+    /// The settings file, if a configuration names one.
+    pub(super) fn settings_file(&self) -> Result<Option<PathBuf>, EvidenceError> {
+        let file = match (&self.config, &self.dir) {
+            (Some(config), _) => config.as_path(),
+            (None, None) => Path::new(CONFIG_FILE),
+            (None, Some(_)) => return Ok(None),
+        };
+        let unreadable = |reason: String| EventsError::Config { path: file.to_owned(), reason };
+        let text = std::fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
+        let document: ConfigDocument =
+            serde_saphyr::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+        let named = document.settings.and_then(|settings| settings.file);
+        Ok(named.map(|named| file.parent().unwrap_or(Path::new("")).join(named)))
+    }
+}
+
+/// What of the configuration is needed to find the settings.
+#[derive(Deserialize)]
+struct ConfigDocument {
+    settings: Option<SettingsDocument>,
+}
+
+#[derive(Deserialize)]
+struct SettingsDocument {
+    file: Option<PathBuf>,
+}
+
+/// The settings of a file.
+pub(super) fn read_settings(file: &Path) -> Result<SettingsIndex, EvidenceError> {
+    let wrong = |why: String| EvidenceError::Settings { file: file.to_owned(), why };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(format!(" {error}")))?;
+    settings::parse(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// The time from one moment to another, or to now.
+pub(super) fn window(since: Option<&str>, until: Option<&str>) -> Result<Window, EvidenceError> {
+    let now = SystemClock.now();
+    let since = since.map(|text| moment(text, now)).transpose()?;
+    let until = until.map(|text| moment(text, now)).transpose()?;
+    Ok(Window { since, until: until.unwrap_or(now) })
+}
+
+/// From when on the log is read: some time before the window, to know which runs go into it.
+pub(super) fn read_from(window: &Window) -> Option<UnixMillis> {
+    window.since.map(|since| UnixMillis(since.0.saturating_sub(LOOK_BACK_MS)))
+}
+
+/// Says why a command ended; a reader that went away is no failure.
+pub(super) fn fail(error: &EvidenceError) -> ExitCode {
+    if let EvidenceError::Output(error) = error
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(io::stderr(), "error: {error}");
+    ExitCode::from(2)
+}
+
+/// The configuration where none is named.
+pub(super) const CONFIG_FILE: &str = "crossgate.yaml";
+/// A segment lasts an hour once it has an event, so that a run with an event a day shows.
+const LOOK_BACK_MS: u64 = 24 * 60 * 60 * 1000;
