@@ -53,12 +53,11 @@ fn line(instance: &str, n: u64, millis: u64) -> String {
     time::write_seconds(&mut time, moment.seconds());
     time::write_fraction(&mut time, moment);
     let time = String::from_utf8(time).unwrap();
-    let decision = if n % 7 == 0 { "Deny" } else { "Permit" };
+    let decision = if n.is_multiple_of(7) { "Deny" } else { "Permit" };
     format!(
         "{{\"action\":\"iam-access-management.policy.eval\",\"eventTime\":\"{time}\",\
-         \"id\":\"{instance}-{n:06}\",\"padding\":\"{:0>1000}\",\
-         \"responseData\":{{\"decision\":\"{decision}\",\"instance\":\"{instance}\"}}}}\n",
-        n
+         \"id\":\"{instance}-{n:06}\",\"padding\":\"{n:0>1000}\",\
+         \"responseData\":{{\"decision\":\"{decision}\",\"instance\":\"{instance}\"}}}}\n"
     )
 }
 
@@ -216,7 +215,7 @@ proptest! {
     ) {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("x");
-        let lines: String = lengths.iter().map(|length| format!("{}\n", "x".repeat(*length))).collect();
+        let lines = lengths.iter().map(|length| "x".repeat(*length) + "\n").collect::<Vec<_>>().concat();
         fs::write(&path, format!("{lines}{}", "t".repeat(torn))).unwrap();
         let file = fs::File::open(&path).unwrap();
         let length = file.metadata().unwrap().len();
