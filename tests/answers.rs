@@ -1,12 +1,7 @@
 //! The commands that answer from the event log, on what a running proxy recorded: readiness, replay,
 //! promotion.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a failed test panics"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 
@@ -184,7 +179,7 @@ fn replay_asks_policies_that_never_ran() {
     let deny = json!({"Sid": "NoPlain", "Effect": "Deny", "Principal": "*", "Action": "*",
         "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}});
     let options = "mode: report-only, unknown_callers: resource_policy_decides";
-    let world = World::start(|config| policies(&[allow.clone()]).of(config, options));
+    let world = World::start(|config| policies(std::slice::from_ref(&allow)).of(config, options));
     assert_eq!(world.get(&world.user(OWNER)).status, 200);
     recorded(&world.gate, 1);
     let gate = &world.gate;
