@@ -24,7 +24,7 @@ use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
 use crate::event::setting_text::setting_text;
 use crate::event::sink::{Shipper, ShipperError};
-use crate::event::{EventIds, SettingChange, UpdateEvent, UpdateInitiator};
+use crate::event::{EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
 use crate::iam::{IdentityKind, IdentityType};
 use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
@@ -48,7 +48,7 @@ pub struct Gateway {
     drain: watch::Sender<bool>,
     draining: Arc<AtomicBool>,
     events: Arc<EventLog>,
-    shipper: Shipper,
+    shipper: Arc<Shipper>,
     admin_end: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -102,7 +102,7 @@ impl Gateway {
         let listeners = bind(&config, worker_count)?;
         let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
         let events = Arc::new(events);
-        let shipper = Shipper::start(&config.events, &events.sink_positions())?;
+        let shipper = Arc::new(Shipper::start(&config.events, &events.sink_positions())?);
 
         publish(&writer, &config);
         let on_update = record_update(Arc::clone(&events));
@@ -149,6 +149,7 @@ impl Gateway {
             settings: settings.clone(),
             policies,
             tls,
+            shipper: Arc::clone(&shipper),
             turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
@@ -218,6 +219,7 @@ struct Reloader {
     settings: SettingsStore,
     policies: Option<PolicyStore>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    shipper: Arc<Shipper>,
     /// Held from reading to publishing: what was read first must not come in force last.
     turn: tokio::sync::Mutex<()>,
     end: CancellationToken,
@@ -270,6 +272,9 @@ impl Reloader {
                     publish(&self.writer, &new);
                     self.count_policies(&new).await;
                     self.keys.reconfigure();
+                    if let Err(error) = self.shipper.reconfigure(&new.events.sinks) {
+                        tracing::error!(%error, "the new sinks don't run");
+                    }
                     tracing::info!(file = source, "the configuration was reloaded");
                     return Some(new);
                 }
@@ -325,7 +330,7 @@ impl Reloader {
             ("listeners", sockets(old) != sockets(new)),
             ("admin", old.admin != new.admin),
             ("workers", old.workers != new.workers),
-            ("events", old.events != new.events),
+            ("events", log_alone(old) != log_alone(new)),
             ("policies", policy_directory(old) != policy_directory(new)),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -337,6 +342,11 @@ impl Reloader {
 /// What a listener is since the start; its certificates reload.
 fn sockets(config: &Config) -> Vec<(SocketAddr, bool)> {
     config.listeners.iter().map(|listener| (listener.address, listener.tls.is_some())).collect()
+}
+
+/// What of the event log stays as it was at start: all but its sinks.
+fn log_alone(config: &Config) -> EventsConfig {
+    EventsConfig { sinks: Vec::new(), ..config.events.clone() }
 }
 
 fn policy_directory(config: &Config) -> Option<&Path> {

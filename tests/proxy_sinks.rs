@@ -120,6 +120,29 @@ fn the_end_has_a_last_try_for_what_was_written_last() {
 }
 
 #[test]
+fn sinks_change_without_a_restart() {
+    let stage = Stage::new();
+    let [gone, old, new, late] = [(); 4].map(|()| Collector::start(Mood::Takes));
+    let mut gate = Gate::start(stage.config(&(http("gone", &gone) + &http("moved", &old))));
+    stage.ask(&gate, 30);
+    gone.wait_for(30, SOON);
+    old.wait_for(30, SOON);
+    poll_until("the cursor is saved", SOON, || sink(&gate, "moved")["delivered"] == 30);
+    let sinks = http("moved", &new) + &http("late", &late);
+    let events = stage.config(&sinks).part("events").to_owned();
+    gate.reconfigure(|config| config.set("events", events));
+    late.wait_for(30, SOON);
+    stage.ask(&gate, 20);
+    late.wait_for(50, SOON);
+    new.wait_for(20, SOON);
+    assert_eq!(new.received(|it| it.lines.len()), 20, "it goes on where it was");
+    assert_eq!([&gone, &old].map(|it| it.received(|it| it.lines.len())), [30, 30]);
+    assert!(!gate.stderr().contains("after a restart"), "{}", gate.stderr());
+    let ended = gate.finish();
+    assert_eq!(ended.events.len(), 50);
+}
+
+#[test]
 fn a_sink_that_hangs_does_not_hold_up_the_end() {
     let stage = Stage::new();
     let collector = Collector::start(Mood::Hangs);

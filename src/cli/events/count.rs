@@ -160,7 +160,9 @@ mod tests {
 
     fn groups(events: &[Value], fields: &[&str]) -> Groups {
         let mut groups = Groups::default();
-        events.iter().for_each(|event| groups.add(group(event, fields)));
+        for event in events {
+            groups.add(group(event, fields));
+        }
         groups
     }
 

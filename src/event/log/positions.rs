@@ -32,6 +32,11 @@ impl SinkPositions {
         }
     }
 
+    /// Forgets a sink that is no more.
+    pub fn remove(&self, sink: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(sink);
+    }
+
     /// Whether there are no sinks.
     pub fn is_empty(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()

@@ -30,7 +30,7 @@ pub(super) struct Rings {
     path: PathBuf,
     file: File,
     map: MmapRaw,
-    rings: Vec<Ring>,
+    list: Vec<Ring>,
 }
 
 struct Ring {
@@ -97,14 +97,14 @@ impl Rings {
             head: OwnLine(AtomicU64::new(0)),
             tail: OwnLine(AtomicU64::new(0)),
         };
-        let rings = layout.rings.iter().map(ring).collect();
-        Ok(Self { path: path.to_owned(), file, map, rings })
+        let list = layout.rings.iter().map(ring).collect();
+        Ok(Self { path: path.to_owned(), file, map, list })
     }
 
     /// Both ends of each ring. INVARIANT: called once, as a ring has one producer and one consumer.
     pub(super) fn split(self) -> (Arc<Self>, Vec<Producer>, Vec<Consumer>) {
         let rings = Arc::new(self);
-        let indices = 0..rings.rings.len();
+        let indices = 0..rings.list.len();
         let producers = indices.clone().map(|index| {
             let rings = Arc::clone(&rings);
             Producer { rings, index, head: 0, tail_seen: 0 }
@@ -116,7 +116,7 @@ impl Rings {
 
     /// Where each ring's producer is.
     pub(super) fn heads(&self) -> impl Iterator<Item = u64> {
-        self.rings.iter().map(|ring| ring.head.0.load(Ordering::Acquire))
+        self.list.iter().map(|ring| ring.head.0.load(Ordering::Acquire))
     }
 
     /// Forces all that is in the rings to the disk.
@@ -130,7 +130,7 @@ impl Rings {
     }
 
     fn ring(&self, index: usize) -> Option<&Ring> {
-        self.rings.get(index)
+        self.list.get(index)
     }
 
     /// Where bytes at a position are in the map.

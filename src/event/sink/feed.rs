@@ -414,4 +414,4 @@ const LOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a cursor is saved: what a crash delivers twice is what was delivered in this time.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a disk may take for it.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -13,6 +13,7 @@ mod backoff;
 mod client;
 mod cursor;
 mod feed;
+mod fleet;
 mod grpc;
 mod http;
 mod nats;

@@ -99,7 +99,7 @@ fn what_is_older_than_the_age_goes() {
 #[test]
 fn the_oldest_go_while_the_directory_is_too_large() {
     let place = tempfile::tempdir().unwrap();
-    let bytes = (1..=100).map(|n| line(n).len()).sum::<usize>() as u64;
+    let bytes = u64::try_from((1..=100).map(|n| line(n).len()).sum::<usize>()).unwrap();
     let keeper = keeper(place.path(), DAYS, 3 * bytes + 50);
     for (count, hours) in [(0, 3), (1, 5), (2, 1), (3, 2), (4, 4)] {
         write(place.path(), &format!("{}.ndjson", stem(count)), 1..=100, hours);
