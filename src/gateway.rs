@@ -22,12 +22,12 @@ use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
 use crate::clock::SystemClock;
 use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
+use crate::event::setting_text::setting_text;
 use crate::event::sink::{Shipper, ShipperError};
 use crate::event::{EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
-use crate::iam::{AccountId, IdentityKind, IdentityType};
+use crate::iam::{IdentityKind, IdentityType};
 use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
-use crate::perimeter::TypeSetting;
 use crate::policy::directory::{DirectoryError, PolicyStore};
 use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
@@ -507,25 +507,12 @@ fn record_update(events: Arc<EventLog>) -> OnUpdate {
     })
 }
 
-/// A setting as an operator reads it; a long allowlist by its length and first entries.
-fn setting_text(setting: &TypeSetting) -> String {
-    let mut accounts: Vec<&str> = setting.allowlist.iter().map(AccountId::as_str).collect();
-    accounts.sort_unstable();
-    let more = accounts.len().saturating_sub(ACCOUNTS_SHOWN_MAX);
-    accounts.truncate(ACCOUNTS_SHOWN_MAX);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{} [{}{more}]", setting.mode.as_str(), accounts.join(", "))
-}
-
 fn available_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// How long running requests of operators may take after the workers have ended.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);
-
-/// Allowlist entries that an update event names.
-const ACCOUNTS_SHOWN_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {

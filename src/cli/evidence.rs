@@ -10,11 +10,11 @@ use serde::Deserialize;
 use crate::cli::events::{EventsError, log_view, moment};
 use crate::clock::{SystemClock, UnixMillis};
 use crate::config::ConfigError;
-use crate::event::log::{LogView, ReadError};
+use crate::event::log::{EventLogError, LogView, ReadError};
 use crate::event::report::Window;
 use crate::perimeter::SettingsIndex;
 use crate::policy::directory::DirectoryError;
-use crate::settings;
+use crate::settings::{self, PromoteError};
 
 /// Where the event log is, and the configuration.
 #[derive(Clone, Debug, Args)]
@@ -36,12 +36,18 @@ pub(super) enum EvidenceError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Events(#[from] EventsError),
+    #[error("the settings are changed, but the update event is not in the log: {0}")]
+    Log(#[from] EventLogError),
+    #[error("`{}` names no settings file; hint: `settings: {{ file: settings.yaml }}`", config.display())]
+    NoSettings { config: PathBuf },
     #[error("`{}` has no recorded request of that time", directory.display())]
     NothingRecorded { directory: PathBuf },
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
     #[error(transparent)]
     Policies(#[from] DirectoryError),
+    #[error(transparent)]
+    Promote(#[from] PromoteError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("{}:{why}", file.display())]

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod settings;
 pub mod simulate;
 pub mod token;
 
@@ -60,6 +61,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
+    /// Changes accounts' settings
+    Settings(settings::SettingsArgs),
     /// Decides scenarios, each a question with its policies
     Simulate(simulate::SimulateArgs),
     /// Looks into tokens
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
+        Command::Settings(args) => settings::run(args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
     }

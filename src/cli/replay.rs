@@ -13,7 +13,7 @@ use crate::cli::evidence::{
 };
 use crate::config;
 use crate::event::log::LogReader;
-use crate::event::replay::{Proposal, Replay, ReplayReport};
+use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
 use crate::event::report::Colour;
 use crate::policy::directory::{self, PoliciesConfig};
 use crate::policy::set::{PolicySets, UnknownCallers};
@@ -71,7 +71,7 @@ fn replay(args: &ReplayArgs) -> Result<ReplayReport, EvidenceError> {
     let policies = policies(args)?.map(Arc::new);
     let place = PlaceArgs { config: args.config.clone(), dir: args.events.clone() };
     let log = place.view()?;
-    let mut replay = Replay::new(Proposal { settings, policies }, window);
+    let mut replay = Replay::new(Proposal { settings, policies }, Scope::All, window);
     for event in LogReader::open(log.path(), read_from(&window))? {
         let event = event?;
         replay.add(event.time, &event.event);

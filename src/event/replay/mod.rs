@@ -40,10 +40,20 @@ pub struct Proposal {
     pub policies: Option<Arc<PolicySets>>,
 }
 
+/// Which recorded requests are decided again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// Those for an owner account's resources of which its candidate was asked.
+    CandidateOf(AccountId),
+}
+
 /// Decides recorded requests again, one by one.
 #[derive(Debug)]
 pub struct Replay {
     window: Window,
+    scope: Scope,
     proposal: Proposal,
     snapshot: Snapshot,
     /// Requests whose further events may come, by decision id; those are in the order of time.
@@ -112,7 +122,7 @@ enum Ending {
 
 impl Replay {
     /// A replay of a window's requests.
-    pub fn new(proposal: Proposal, window: Window) -> Self {
+    pub fn new(proposal: Proposal, scope: Scope, window: Window) -> Self {
         let snapshot = Snapshot {
             settings: proposal.settings.clone().unwrap_or_default(),
             policies: proposal.policies.clone(),
@@ -124,6 +134,7 @@ impl Replay {
         };
         Self {
             window,
+            scope,
             proposal,
             snapshot,
             pending: BTreeMap::new(),
@@ -169,6 +180,11 @@ impl Replay {
     }
 
     fn decide(&mut self, recorded: &Recorded) {
+        match self.scope {
+            Scope::All => {}
+            Scope::CandidateOf(owner) if recorded.owner == owner && recorded.has_candidate => {}
+            Scope::CandidateOf(_) => return,
+        }
         let report = &mut self.report;
         report.requests += 1;
         report.first = Some(report.first.map_or(recorded.at, |first| first.min(recorded.at)));

@@ -33,6 +33,8 @@ pub(super) struct Recorded {
     pub(super) denied_by_perimeter: Option<String>,
     /// Why the policies refused it, if they did.
     pub(super) denied_by_policies: Option<String>,
+    /// Whether the proposed setting of that time was asked.
+    pub(super) has_candidate: bool,
     /// Whether anything but an enforced denial tells of it.
     pub(super) is_observed: bool,
     /// What policies looked at, if an event of theirs tells.
@@ -76,6 +78,7 @@ impl Recorded {
             resource: text(event, "/target/id").to_owned(),
             denied_by_perimeter: None,
             denied_by_policies: None,
+            has_candidate: false,
             is_observed: false,
             input: None,
         })
@@ -96,6 +99,7 @@ impl Recorded {
         } else {
             self.is_observed = true;
         }
+        self.has_candidate |= !is_policy && flag("/responseData/candidate");
         if is_policy && self.input.is_none() {
             self.input = Input::of(event, &mut self.identity);
         }

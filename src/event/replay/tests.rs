@@ -146,11 +146,21 @@ fn replayed(
     settings: Option<&Snapshot>,
     policies: Option<&Snapshot>,
 ) -> ReplayReport {
+    replayed_in(Scope::All, events, settings, policies)
+}
+
+fn replayed_in(
+    scope: Scope,
+    events: &[Value],
+    settings: Option<&Snapshot>,
+    policies: Option<&Snapshot>,
+) -> ReplayReport {
     let proposal = Proposal {
         settings: settings.map(|snapshot| Arc::clone(&snapshot.settings)),
         policies: policies.and_then(|snapshot| snapshot.policies.clone()),
     };
-    let mut replay = Replay::new(proposal, Window { since: None, until: UnixMillis(u64::MAX) });
+    let mut replay =
+        Replay::new(proposal, scope, Window { since: None, until: UnixMillis(u64::MAX) });
     for event in events {
         replay.add(NOW, event);
     }
@@ -395,6 +405,14 @@ fn an_event_of_a_candidate_is_a_record_too() {
     let report = replayed(&events, Some(&self::settings(Mode::Limited, &[])), None);
     check(&report, [1, 0, 0, 0]);
     assert!(report.denials_only.is_empty());
+
+    // In the scope of a candidate only what it was asked about counts.
+    let proposed = self::settings(Mode::Limited, &[]);
+    let of = |owner, events: &[Value]| {
+        replayed_in(Scope::CandidateOf(account(owner)), events, Some(&proposed), None).requests
+    };
+    assert_eq!((of("owner", &events), of("other", &events)), (1, 0));
+    assert_eq!(of("owner", &recorded(&self::settings(Mode::ReportOnly, &[]), &asked())), 0);
 }
 
 /// One limited setting for all types.

@@ -129,8 +129,8 @@ impl ReplayReport {
                 "policies": self.proposed.policies.map(|mode| json!({"mode": mode.as_str()})),
             },
             "requests": self.requests,
-            "newlyDenied": groups_json(&self.newly_denied),
-            "newlyPermitted": groups_json(&self.newly_permitted),
+            "newlyDenied": self.newly_denied.to_json(),
+            "newlyPermitted": self.newly_permitted.to_json(),
             "unchanged": {"permitted": self.still_permitted, "denied": self.still_denied},
             "onlyRecorded": self.only_recorded,
             "notKnown": {
@@ -141,6 +141,25 @@ impl ReplayReport {
             "denialsOnly": self.denials_only,
             "lostEvents": self.lost_events,
             "limits": self.limits(),
+        })
+    }
+}
+
+impl Groups {
+    /// The groups as text under a title, those that fit on a screen.
+    pub fn to_text(&self, title: &str) -> String {
+        let mut out = String::new();
+        // Writing to a string can't fail.
+        let _ = write_groups(&mut out, title, self, Style::new());
+        out
+    }
+
+    /// All groups for programs.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "requests": self.requests(),
+            "ungrouped": self.ungrouped(),
+            "accounts": self.accounts().iter().map(account_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -201,14 +220,6 @@ fn more(out: &mut String, what: &str, all: usize, shown: usize) -> fmt::Result {
         0 => Ok(()),
         rest => writeln!(out, "    … and {rest} more {what}"),
     }
-}
-
-fn groups_json(groups: &Groups) -> Value {
-    json!({
-        "requests": groups.requests(),
-        "ungrouped": groups.ungrouped(),
-        "accounts": groups.accounts().iter().map(account_json).collect::<Vec<_>>(),
-    })
 }
 
 fn account_json(account: &AccountChanges) -> Value {

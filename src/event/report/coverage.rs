@@ -278,6 +278,11 @@ impl Coverage {
         self.segments.iter().filter(|segment| segment.cover != Cover::Observed)
     }
 
+    /// The same without what is shorter than people care for.
+    pub(super) fn uncovered_seconds(&self) -> impl Iterator<Item = &Segment> {
+        self.uncovered().filter(|segment| 1000 <= segment.millis())
+    }
+
     /// How long of a stretch the account was observed.
     pub(super) fn observed_ms_between(&self, from: UnixMillis, to: UnixMillis) -> u64 {
         let observed = self.segments.iter().filter(|segment| segment.cover == Cover::Observed);
