@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::evidence::{self, EvidenceError, PlaceArgs, fail, read_settings, window};
-use crate::event::log::LogReader;
+use crate::cli::evidence::{EvidenceError, PlaceArgs, each_event, fail, read_settings, window};
 use crate::event::report::{Colour, Readiness, ReadinessReport, ReadinessTally};
 use crate::iam::AccountId;
 use crate::perimeter::AccountSetting;
@@ -74,10 +73,9 @@ fn readiness(args: &ReadinessArgs) -> Result<Readiness, EvidenceError> {
     let window = window(Some(&args.since), args.until.as_deref())?;
     let setting = setting(args)?;
     let mut tally = ReadinessTally::new(args.account.as_str(), window);
-    for event in LogReader::open(&args.place.directory()?, evidence::read_from(&window))? {
-        let event = event?;
-        tally.add(event.time, &event.event);
-    }
+    each_event(&args.place.directory()?, &window, &ReadinessTally::FIELDS, |at, event| {
+        tally.add(at, event);
+    })?;
     let report = tally.finish(setting.as_ref());
     print(&report, args.format)?;
     Ok(report.readiness)
