@@ -2,7 +2,7 @@
 
 mod count;
 mod output;
-mod progress;
+pub(super) mod progress;
 mod query;
 
 use std::io::{self, Write};

@@ -1,17 +1,23 @@
 //! What commands that judge by the event log share: where log and settings are, from when to when.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::cli::events::progress::Progress;
 use crate::cli::events::{EventsError, log_view, moment};
 use crate::clock::{SystemClock, UnixMillis};
 use crate::config::ConfigError;
-use crate::event::log::{EventLogError, LogView, ReadError};
-use crate::event::report::Window;
+use crate::event::log::{self, EventLogError, LogView, Order, ReadError, Scan};
+use crate::event::query::Query;
+use crate::event::report::{Window, counted};
 use crate::perimeter::SettingsIndex;
 use crate::policy::directory::DirectoryError;
 use crate::settings::{self, PromoteError};
@@ -103,8 +109,82 @@ pub(super) fn window(since: Option<&str>, until: Option<&str>) -> Result<Window,
 }
 
 /// From when on the log is read: some time before the window, to know which runs go into it.
-pub(super) fn read_from(window: &Window) -> Option<UnixMillis> {
+fn read_from(window: &Window) -> Option<UnixMillis> {
     window.since.map(|since| UnixMillis(since.0.saturating_sub(LOOK_BACK_MS)))
+}
+
+/// Reads the log from some time before a window, on all cores: these fields of each event, with the
+/// oldest event first.
+pub(super) fn each_event(
+    directory: &Path,
+    window: &Window,
+    fields: &[&str],
+    mut take: impl FnMut(UnixMillis, &Value),
+) -> Result<(), EvidenceError> {
+    let all = Query::parse("").map_err(EventsError::from)?;
+    let read = log::Window { since: read_from(window), until: Some(window.until) };
+    let scan = Scan::open(directory, &all, fields, read, Order::OldestFirst)?;
+    let progress = Progress::new(scan.bytes());
+    let mut waiting: BinaryHeap<Reverse<Waiting>> = BinaryHeap::new();
+    let mut unreadable_lines = 0;
+    scan.run(Waiting::new, |part| {
+        unreadable_lines += part.unreadable_lines;
+        progress.advance(part.bytes);
+        waiting.extend(part.found.into_iter().map(Reverse));
+        while let Some(Reverse(next)) = waiting.peek() {
+            if part.horizon.is_some_and(|horizon| horizon <= next.time) {
+                break;
+            }
+            take(next.time, &next.event);
+            waiting.pop();
+        }
+        Ok::<_, EvidenceError>(ControlFlow::Continue(()))
+    })?;
+    progress.finish();
+    if 0 < unreadable_lines {
+        let lines = counted(unreadable_lines, "line is no event", "lines are no events");
+        let _ = writeln!(io::stderr(), "warning: {lines} and left out");
+    }
+    Ok(())
+}
+
+/// An event that waits until no older one can come.
+#[derive(Debug)]
+struct Waiting {
+    time: UnixMillis,
+    id: Box<str>,
+    event: Value,
+}
+
+impl Waiting {
+    fn new(time: UnixMillis, event: &Value, _line: &[u8]) -> Self {
+        let id = event.get("id").and_then(Value::as_str).unwrap_or_default();
+        Self { time, id: id.into(), event: event.clone() }
+    }
+
+    fn key(&self) -> (UnixMillis, &str) {
+        (self.time, &self.id)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 /// Says why a command ended; a reader that went away is no failure.

@@ -9,10 +9,9 @@ use anstream::ColorChoice;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::cli::evidence::{
-    CONFIG_FILE, EvidenceError, PlaceArgs, fail, read_from, read_settings, window,
+    CONFIG_FILE, EvidenceError, PlaceArgs, each_event, fail, read_settings, window,
 };
 use crate::config;
-use crate::event::log::LogReader;
 use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
 use crate::event::report::Colour;
 use crate::policy::directory::{self, PoliciesConfig};
@@ -72,10 +71,7 @@ fn replay(args: &ReplayArgs) -> Result<ReplayReport, EvidenceError> {
     let place = PlaceArgs { config: args.config.clone(), dir: args.events.clone() };
     let log = place.view()?;
     let mut replay = Replay::new(Proposal { settings, policies }, Scope::All, window);
-    for event in LogReader::open(log.path(), read_from(&window))? {
-        let event = event?;
-        replay.add(event.time, &event.event);
-    }
+    each_event(log.path(), &window, &Replay::FIELDS, |at, event| replay.add(at, event))?;
     let report = replay.finish();
     if report.requests == 0 {
         return Err(EvidenceError::NothingRecorded { directory: log.path().to_owned() });

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::evidence::{self, EvidenceError, PlaceArgs, fail, read_settings, window};
-use crate::event::log::LogReader;
+use crate::cli::evidence::{EvidenceError, PlaceArgs, each_event, fail, read_settings, window};
 use crate::event::report::{Colour, Readiness, ReadinessReport, ReadinessTally};
 use crate::iam::AccountId;
 use crate::perimeter::AccountSetting;
@@ -75,10 +74,9 @@ fn readiness(args: &ReadinessArgs) -> Result<Readiness, EvidenceError> {
     let setting = setting(args)?;
     let mut tally = ReadinessTally::new(args.account.as_str(), window);
     let log = args.place.view()?;
-    for event in LogReader::open(log.path(), evidence::read_from(&window))? {
-        let event = event?;
-        tally.add(event.time, &event.event);
-    }
+    each_event(log.path(), &window, &ReadinessTally::FIELDS, |at, event| {
+        tally.add(at, event);
+    })?;
     let report = tally.finish(setting.as_ref());
     print(&report, args.format)?;
     Ok(report.readiness)

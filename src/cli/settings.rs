@@ -1,6 +1,6 @@
 //! `crossgate settings`: changes of settings that ask the record first.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::cli::evidence::{CONFIG_FILE, EvidenceError, fail, window};
+use crate::cli::evidence::{CONFIG_FILE, EvidenceError, each_event, fail, window};
 use crate::clock::SystemClock;
 use crate::config;
-use crate::event::log::{EventLog, LogReader, ReadError, new_instance};
+use crate::event::log::{EventLog, LogView, ReadError, new_instance};
 use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
 use crate::event::report::{counted, printable};
 use crate::event::setting_text::setting_text;
@@ -113,14 +113,17 @@ fn promote(args: &PromoteArgs) -> Result<Outcome, EvidenceError> {
     };
     let verdict = verdict(&promotion, &report);
     let outcome = match (verdict, args.force) {
-        (Verdict::Sound, _) | (_, true) => Outcome::Promoted,
-        (Verdict::Denies | Verdict::NeverObserved, false) => Outcome::Refused,
+        (Verdict::NeverObserved | Verdict::Sound, _) | (_, true) => Outcome::Promoted,
+        (Verdict::Denies, false) => Outcome::Refused,
     };
+    if verdict == Verdict::NeverObserved {
+        writeln!(io::stderr(), "warning: {}", reason(verdict, &report))?;
+    }
     if outcome == Outcome::Promoted {
         match promotion.write()? {
             Written::InPlace => {}
             Written::Anew => writeln!(
-                std::io::stderr(),
+                io::stderr(),
                 "warning: `{}` was written anew without its comments: its form gave no place to edit",
                 file.display()
             )?,
@@ -143,17 +146,15 @@ fn replay(
     let window = window(args.since.as_deref(), None)?;
     let proposal = Proposal { settings: Some(Arc::new(promotion.index())), policies: None };
     let mut replay = Replay::new(proposal, Scope::CandidateOf(args.account), window);
-    let reader = match LogReader::open(&events.directory, window.since) {
-        Ok(reader) => reader,
+    let log = LogView::open(&events.directory).map_err(EvidenceError::Output)?;
+    let read = each_event(log.path(), &window, &Replay::FIELDS, |at, event| {
+        replay.add(at, event);
+    });
+    match read {
         // Where nothing ever ran, nothing is recorded.
-        Err(ReadError { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(replay.finish());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    for event in reader {
-        let event = event?;
-        replay.add(event.time, &event.event);
+        Err(EvidenceError::Read(ReadError { source, .. }))
+            if source.kind() == io::ErrorKind::NotFound => {}
+        read => read?,
     }
     Ok(replay.finish())
 }
@@ -176,7 +177,7 @@ fn print(
     verdict: Verdict,
     outcome: Outcome,
 ) -> Result<(), EvidenceError> {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     match args.format {
         Format::Json => {
             let changes = promotion.changes();
@@ -211,7 +212,7 @@ fn print_text(
     report: &ReplayReport,
     verdict: Verdict,
     outcome: Outcome,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let account = printable(args.account.as_str());
     let reason = reason(verdict, report);
     let done = match outcome {
@@ -229,15 +230,11 @@ fn print_text(
             }
         }
         Outcome::Refused => {
-            let hint = match verdict {
-                Verdict::Denies => {
-                    "admit them in the candidate, leave out what is old with `--since`, or `--force`"
-                }
-                Verdict::NeverObserved | Verdict::Sound => {
-                    "let requests come while it is proposed, or `--force`"
-                }
-            };
-            writeln!(out, "\nhint: {hint}")?;
+            writeln!(
+                out,
+                "\nhint: admit them in the candidate, leave out what is old with `--since`, or \
+                 `--force`"
+            )?;
         }
     }
     Ok(())

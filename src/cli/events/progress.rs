@@ -6,13 +6,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How far a search is.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
     /// Shows how much of so many bytes is read.
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(in crate::cli) fn new(bytes: u64) -> Self {
         if bytes < SHOWN_BYTES_MIN || !io::stderr().is_terminal() {
             return Self { bar: None };
         }
@@ -23,14 +23,14 @@ impl Progress {
         Self { bar: Some(bar) }
     }
 
-    pub(super) fn advance(&self, bytes: u64) {
+    pub(in crate::cli) fn advance(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
         }
     }
 
     /// Does what writes to the same terminal.
-    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(in crate::cli) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub(in crate::cli) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

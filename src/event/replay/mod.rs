@@ -121,6 +121,10 @@ enum Ending {
 }
 
 impl Replay {
+    /// The fields of an event that count.
+    pub const FIELDS: [&str; 7] =
+        ["action", "eventTime", "id", "initiator", "requestData", "responseData", "target.id"];
+
     /// A replay of a window's requests.
     pub fn new(proposal: Proposal, scope: Scope, window: Window) -> Self {
         let snapshot = Snapshot {

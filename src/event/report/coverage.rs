@@ -103,7 +103,10 @@ pub struct Run {
     pub events: u64,
     /// How many are missing between them.
     pub lost: u64,
-    last_sequence: u64,
+    /// The last number up to which all that is missing is known, and its event's time.
+    known: (u64, UnixMillis),
+    /// Numbers beyond it: an event may come a little later than one with a higher number.
+    ahead: BTreeMap<u64, UnixMillis>,
 }
 
 /// Gathers what tells of runs, from every event of the log.
@@ -153,35 +156,48 @@ impl RunTally {
             return;
         };
         run.events += 1;
-        let missing = sequence.saturating_sub(run.last_sequence.saturating_add(1));
-        if 0 < missing {
-            run.lost += missing;
-            let loss = Loss {
-                instance: instance.to_owned(),
-                after: run.last,
-                before: at,
-                events: missing,
-            };
-            if self.window.since.is_none_or(|since| since <= at) && loss.after <= self.window.until
-            {
-                self.lost_events += missing;
-                if self.losses.len() < LOSSES_MAX {
-                    self.losses.push(loss);
-                }
+        run.first = run.first.min(at);
+        run.first_sequence = run.first_sequence.min(sequence);
+        run.last = run.last.max(at);
+        run.ahead.insert(sequence, at);
+        let losses: Vec<Loss> = std::iter::from_fn(|| run.next_loss(AHEAD_MAX)).collect();
+        for loss in losses {
+            self.lose(loss);
+        }
+    }
+
+    fn lose(&mut self, loss: Loss) {
+        let begins = self.window.since.is_none_or(|since| since <= loss.before);
+        if begins && loss.after <= self.window.until {
+            self.lost_events += loss.events;
+            if self.losses.len() < LOSSES_MAX {
+                self.losses.push(loss);
             }
         }
-        run.last_sequence = run.last_sequence.max(sequence);
-        run.last = run.last.max(at);
+    }
+
+    /// Takes note of what is missing before the last events.
+    fn settle(&mut self) {
+        let mut losses = Vec::new();
+        for run in self.runs.values_mut() {
+            losses.extend(std::iter::from_fn(|| run.next_loss(0)));
+        }
+        for loss in losses {
+            self.lose(loss);
+        }
+        self.losses.sort_by_key(|loss| loss.after);
     }
 
     /// How many events of the window are missing between others.
-    pub fn lost_events(&self) -> u64 {
+    pub fn lost_events(mut self) -> u64 {
+        self.settle();
         self.lost_events
     }
 
     /// The coverage, with the time that the account was observed by these tracks. `now`: whether
     /// the setting observes it at the window's end, where that is known.
-    pub(super) fn finish(self, tracks: &[&Track], now: Option<Watch>) -> Coverage {
+    pub(super) fn finish(mut self, tracks: &[&Track], now: Option<Watch>) -> Coverage {
+        self.settle();
         let Self { window, runs, losses, lost_events } = self;
         let until = window.until;
         let first = runs.values().map(|run| run.first).min();
@@ -230,7 +246,32 @@ impl Run {
             first_sequence: sequence,
             events: 1,
             lost: 0,
-            last_sequence: sequence,
+            known: (sequence, at),
+            ahead: BTreeMap::new(),
+        }
+    }
+
+    /// Goes on over numbers that follow each other; at a hole, the loss, if more events than
+    /// `ahead_max` came behind it.
+    fn next_loss(&mut self, ahead_max: usize) -> Option<Loss> {
+        loop {
+            let (sequence, at) = self.ahead.first_key_value().map(|(key, value)| (*key, *value))?;
+            let (known, after) = self.known;
+            let missing = sequence.saturating_sub(known.saturating_add(1));
+            if 0 < missing && self.ahead.len() <= ahead_max {
+                return None;
+            }
+            self.ahead.pop_first();
+            // One that came in time to be the first, and twice read is not twice there.
+            if sequence <= known {
+                continue;
+            }
+            self.known = (sequence, at);
+            if 0 < missing {
+                self.lost += missing;
+                let instance = self.instance.clone();
+                return Some(Loss { instance, after, before: at, events: missing });
+            }
         }
     }
 }
@@ -330,6 +371,8 @@ impl Cover {
     }
 }
 
+/// How many later events are waited for one that is missing: more than come out of order.
+const AHEAD_MAX: usize = 1024;
 /// The most runs that are told apart: 300 B × 100,000 = 30 MB.
 const RUNS_MAX: usize = 100_000;
 /// The most losses that are listed.

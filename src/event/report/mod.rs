@@ -60,6 +60,18 @@ struct Asked {
 }
 
 impl ReadinessTally {
+    /// The fields of an event that count.
+    pub const FIELDS: [&str; 8] = [
+        "action",
+        "initiator.id",
+        "initiator.name",
+        "requestData.resource.attributes.accountId",
+        "requestData.subject.attributes",
+        "requestData.update",
+        "responseData",
+        "target.id",
+    ];
+
     /// Counts for an owner account in a window. Events from before it are welcome: they tell which
     /// runs go into it.
     pub fn new(account: &str, window: Window) -> Self {

@@ -268,7 +268,8 @@ impl Observation {
             }
         });
         let mut accounts: Vec<_> = accounts.collect();
-        accounts.sort_by_key(|account| std::cmp::Reverse(account.requests));
+        // What is to be dealt with comes first.
+        accounts.sort_by_key(|it| std::cmp::Reverse((it.suggestion.is_open(), it.requests)));
         accounts
     }
 

@@ -68,7 +68,7 @@ fn report_with(events: &[Given], setting: Option<&AccountSetting>) -> ReadinessR
 }
 
 /// A setting of report-only, for each type with this allowlist, and a proposal for users.
-fn setting(allowlists: [&[&str]; 3], proposed: Option<&[&str]>) -> AccountSetting {
+fn by_type(allowlists: [&[&str]; 3], proposed: Option<&[&str]>) -> AccountSetting {
     let of = |mode, allowlist: &[&str]| {
         let accounts = allowlist.iter().map(|account| AccountId::parse(account).unwrap());
         TypeSetting { mode, allowlist: Arc::new(accounts.collect()) }
@@ -80,8 +80,8 @@ fn setting(allowlists: [&[&str]; 3], proposed: Option<&[&str]>) -> AccountSettin
 #[test]
 fn an_account_that_is_admitted_with_one_type_is_not_with_another() {
     let events = [DENIED, Given { day: 1, decision: "Permit", kind: "service_id", ..DENIED }];
-    let by_type = setting([&[], &["f714"], &[]], None);
-    for known in [None, Some(&by_type)] {
+    let known_setting = by_type([&[], &["f714"], &[]], None);
+    for known in [None, Some(&known_setting)] {
         let report = report_with(&events, known);
         assert_eq!(report.readiness, Readiness::WouldDeny { requests: 1, accounts: 1 });
         assert_eq!(report.denials[0].suggestion, Suggestion::TrustedProfile);
@@ -99,13 +99,13 @@ fn an_account_that_is_admitted_with_one_type_is_not_with_another() {
 fn who_was_taken_off_the_allowlist_would_be_denied() {
     let permitted = Given { decision: "Permit", day: 1, ..DENIED };
     for events in [&[permitted, permitted][..], &[DENIED, permitted, permitted]] {
-        let none = setting([&[], &[], &[]], None);
+        let none = by_type([&[], &[], &[]], None);
         let report = report_with(events, Some(&none));
         let requests = u64::try_from(events.len()).unwrap();
         assert_eq!(report.readiness, Readiness::WouldDeny { requests, accounts: 1 });
         assert_eq!(report.denials[0].requests, requests);
         // As long as it is on the list, it is not.
-        let listed = setting([&["f714"], &[], &[]], None);
+        let listed = by_type([&["f714"], &[], &[]], None);
         assert_eq!(report_with(events, Some(&listed)).readiness, Readiness::Ready);
     }
 }
@@ -114,10 +114,10 @@ fn who_was_taken_off_the_allowlist_would_be_denied() {
 fn a_proposal_that_is_gone_does_not_count() {
     let proposed = Given { candidate: true, decision: "Permit", ..DENIED };
     let events = [DENIED, proposed, Given { day: 1, ..DENIED }];
-    let gone = report_with(&events, Some(&setting([&[], &[], &[]], None)));
+    let gone = report_with(&events, Some(&by_type([&[], &[], &[]], None)));
     assert_eq!(gone.observed.map(|observed| observed.by), Some(ObservedBy::ReportOnly));
     assert_eq!(gone.readiness, Readiness::WouldDeny { requests: 2, accounts: 1 });
-    let there = report_with(&events, Some(&setting([&[], &[], &[]], Some(&["f714"]))));
+    let there = report_with(&events, Some(&by_type([&[], &[], &[]], Some(&["f714"]))));
     assert_eq!(there.observed.map(|observed| observed.by), Some(ObservedBy::Candidate));
     assert_eq!(there.readiness, Readiness::Ready);
 }

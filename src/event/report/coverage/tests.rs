@@ -133,6 +133,36 @@ fn missing_numbers_are_losses_in_between() {
 }
 
 #[test]
+fn what_comes_out_of_order_is_no_loss() {
+    let coverage = check(
+        &[("a", &[(0, 2), (0, 1), (20, 4), (20, 5), (21, 3), (40, 8), (41, 7), (100, 9)])],
+        &[(0, ON), (100, ON)],
+        None,
+        &[(0, 100, Cover::Observed)],
+    );
+    assert_eq!(coverage.lost_events, 1);
+    let expected = Loss { instance: "a".to_owned(), after: at(20), before: at(41), events: 1 };
+    assert_eq!(coverage.losses, [expected]);
+    assert_eq!(coverage.runs[0].first_sequence, 1);
+}
+
+#[test]
+fn a_loss_long_ago_does_not_wait_for_the_end() {
+    let mut tally = RunTally::new(Window { since: None, until: at(1_000_000) });
+    let wait = u64::try_from(AHEAD_MAX).unwrap();
+    for sequence in (1..10).chain(12..12 + wait) {
+        let event = json!({"responseData": {"instance": "a", "sequence": sequence}});
+        tally.add(at(sequence), &event);
+    }
+    assert_eq!(tally.lost_events, 0);
+    let event = json!({"responseData": {"instance": "a", "sequence": 12 + wait}});
+    tally.add(at(12 + wait), &event);
+    assert_eq!(tally.lost_events, 2);
+    assert!(tally.runs["a"].ahead.len() <= 1);
+    assert_eq!(tally.lost_events(), 2);
+}
+
+#[test]
 fn a_run_that_began_before_what_was_read_has_no_loss() {
     let coverage = check(
         &[("a", &[(0, 500), (100, 501)])],
