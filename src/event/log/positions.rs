@@ -44,12 +44,11 @@ impl SinkPositions {
     /// Tells that a sink has all up to a position.
     pub fn set(&self, sink: &str, position: &Position) {
         let mut sinks = self.lock();
-        match sinks.get_mut(sink) {
-            Some(known) => known.delivered.clone_from(position),
-            None => {
-                let known = Known { delivered: position.clone(), ..Known::default() };
-                sinks.insert(sink.into(), known);
-            }
+        if let Some(known) = sinks.get_mut(sink) {
+            known.delivered.clone_from(position);
+        } else {
+            let known = Known { delivered: position.clone(), ..Known::default() };
+            sinks.insert(sink.into(), known);
         }
     }
 

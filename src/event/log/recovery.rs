@@ -214,16 +214,13 @@ impl Run {
             Ok(Record::Update(update)) => update.id.to_string() == last.id,
             Err(_) => false,
         };
-        match frames.iter().rposition(is_last).and_then(|at| Some((at, frames.get(at)?))) {
-            Some((index, frame)) => {
-                let closed = frame.sequence.saturating_sub(last.sequence);
-                (index + 1, numbers(frame.sequence, closed))
-            }
-            None => {
-                let written = frames.partition_point(|frame| frame.sequence <= last.sequence);
-                (written, numbers(last.sequence, 0))
-            }
+        let found = frames.iter().rposition(is_last);
+        if let Some((index, frame)) = found.and_then(|at| Some((at, frames.get(at)?))) {
+            let closed = frame.sequence.saturating_sub(last.sequence);
+            return (index + 1, numbers(frame.sequence, closed));
         }
+        let written = frames.partition_point(|frame| frame.sequence <= last.sequence);
+        (written, numbers(last.sequence, 0))
     }
 
     /// Puts lines at the end and closes the last segment.

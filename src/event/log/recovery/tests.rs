@@ -184,7 +184,7 @@ fn a_number_without_a_frame_is_closed_after_a_kill_and_kept_after_a_crash_of_the
 fn numbers_of_dropped_events_stay_gaps() {
     let mut run = Killed::new();
     let layout = Layout::new("i", &segment::boot(), &[8192, 8192]);
-    let (_rings, mut producers, mut consumers) =
+    let (rings, mut producers, mut consumers) =
         Rings::create(&run.frames_path(), &layout).unwrap().split();
     for number in 1..=30 {
         let payload = run.payload(number);
@@ -198,7 +198,7 @@ fn numbers_of_dropped_events_stay_gaps() {
     put(&mut producers[1], &payload, 5);
     let payload = run.payload(33);
     put(&mut producers[1], &payload, 33);
-    drop((_rings, producers, consumers));
+    drop((rings, producers, consumers));
     run.recover();
     let kept = (dropped + 1..=30).map(|number| (number, number));
     let expected: Vec<_> = [(5, 5)].into_iter().chain(kept).chain([(31, 33)]).collect();
