@@ -22,12 +22,12 @@ use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
 use crate::clock::SystemClock;
 use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
+use crate::event::setting_text::setting_text;
 use crate::event::sink::{Shipper, ShipperError};
-use crate::event::{EventIds, SettingChange, UpdateEvent, UpdateInitiator};
+use crate::event::{EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
-use crate::iam::{AccountId, IdentityKind, IdentityType};
+use crate::iam::{IdentityKind, IdentityType};
 use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
-use crate::perimeter::TypeSetting;
 use crate::policy::directory::{DirectoryError, PolicyStore};
 use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
@@ -48,7 +48,7 @@ pub struct Gateway {
     drain: watch::Sender<bool>,
     draining: Arc<AtomicBool>,
     events: Arc<EventLog>,
-    shipper: Shipper,
+    shipper: Arc<Shipper>,
     admin_end: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -102,7 +102,7 @@ impl Gateway {
         let listeners = bind(&config, worker_count)?;
         let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
         let events = Arc::new(events);
-        let shipper = Shipper::start(&config.events, &events.sink_positions())?;
+        let shipper = Arc::new(Shipper::start(&config.events, &events.sink_positions())?);
 
         publish(&writer, &config);
         let on_update = record_update(Arc::clone(&events));
@@ -149,6 +149,7 @@ impl Gateway {
             settings: settings.clone(),
             policies,
             tls,
+            shipper: Arc::clone(&shipper),
             turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
@@ -218,6 +219,7 @@ struct Reloader {
     settings: SettingsStore,
     policies: Option<PolicyStore>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    shipper: Arc<Shipper>,
     /// Held from reading to publishing: what was read first must not come in force last.
     turn: tokio::sync::Mutex<()>,
     end: CancellationToken,
@@ -270,6 +272,9 @@ impl Reloader {
                     publish(&self.writer, &new);
                     self.count_policies(&new).await;
                     self.keys.reconfigure();
+                    if let Err(error) = self.shipper.reconfigure(&new.events.sinks) {
+                        tracing::error!(%error, "the new sinks don't run");
+                    }
                     tracing::info!(file = source, "the configuration was reloaded");
                     return Some(new);
                 }
@@ -325,7 +330,7 @@ impl Reloader {
             ("listeners", sockets(old) != sockets(new)),
             ("admin", old.admin != new.admin),
             ("workers", old.workers != new.workers),
-            ("events", old.events != new.events),
+            ("events", log_alone(old) != log_alone(new)),
             ("policies", policy_directory(old) != policy_directory(new)),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
@@ -337,6 +342,11 @@ impl Reloader {
 /// What a listener is since the start; its certificates reload.
 fn sockets(config: &Config) -> Vec<(SocketAddr, bool)> {
     config.listeners.iter().map(|listener| (listener.address, listener.tls.is_some())).collect()
+}
+
+/// What of the event log stays as it was at start: all but its sinks.
+fn log_alone(config: &Config) -> EventsConfig {
+    EventsConfig { sinks: Vec::new(), ..config.events.clone() }
 }
 
 fn policy_directory(config: &Config) -> Option<&Path> {
@@ -497,25 +507,12 @@ fn record_update(events: Arc<EventLog>) -> OnUpdate {
     })
 }
 
-/// A setting as an operator reads it; a long allowlist by its length and first entries.
-fn setting_text(setting: &TypeSetting) -> String {
-    let mut accounts: Vec<&str> = setting.allowlist.iter().map(AccountId::as_str).collect();
-    accounts.sort_unstable();
-    let more = accounts.len().saturating_sub(ACCOUNTS_SHOWN_MAX);
-    accounts.truncate(ACCOUNTS_SHOWN_MAX);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{} [{}{more}]", setting.mode.as_str(), accounts.join(", "))
-}
-
 fn available_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// How long running requests of operators may take after the workers have ended.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);
-
-/// Allowlist entries that an update event names.
-const ACCOUNTS_SHOWN_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {

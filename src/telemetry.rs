@@ -27,8 +27,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     metrics::set_global_recorder(recorder)?;
     describe();
     // A loss that never happened is a zero, not an absence: alerts need the series.
-    events_lost("queue_full", 0);
-    events_lost("sink_rejected", 0);
+    for reason in ["queue_full", "retention", "sink_rejected"] {
+        events_lost(reason, 0);
+    }
     gauge!("crossgate_connections", "side" => "client").set(0);
     gauge!("crossgate_connections", "side" => "upstream").set(0);
     Ok(handle)

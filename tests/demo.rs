@@ -76,6 +76,9 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
         count.trim().parse::<usize>().unwrap()
     };
     assert_eq!(enforced("false", "Deny"), 3);
+    // What never ran: all that was recorded of Parcel at acme-shop, and the stranger's request there.
+    let replayed = line(&text, "With an empty allowlist of acme-shop, crossgate replay:");
+    assert!(replayed.ends_with(" newly denied, of Parcel, Stray"), "{replayed}");
     assert!(100 < enforced("false", "Permit"));
     // Two of the perimeter, the rest of the encrypted order.
     assert!(2 + 3 <= enforced("true", "Deny"));
@@ -111,6 +114,25 @@ fn the_story_is_one_plain_screen_without_tokens() {
     assert!(text.lines().count() <= 70, "{} lines", text.lines().count());
     assert!(!text.contains("eyJ"), "a token: {text}");
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+#[test]
+fn files_that_are_kept_answer_questions() {
+    let temporary = tempfile::tempdir().unwrap();
+    let kept = temporary.path().join("kept");
+    let output = demo(temporary.path()).args(["--once", "--keep"]).arg(&kept).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("crossgate report readiness --account 222222222222 "), "{text}");
+    let program = Path::new(env!("CARGO_BIN_EXE_crossgate"));
+    let page = shell(&last.replacen("crossgate", &program.display().to_string(), 1));
+    assert!(page.starts_with("<!doctype html>") && page.contains("NOT READY"), "{page}");
+    // Beside it nothing is left, and what is there is not written over.
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1);
+    let again = demo(temporary.path()).args(["--once", "--keep"]).arg(&kept).output().unwrap();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"));
 }
 
 #[test]

@@ -24,7 +24,8 @@ use tempfile::TempDir;
 
 use support::collector::{Collector, Mood, id_of};
 use support::lines::Lines;
-use support::nats::Nats;
+use support::nats::{Nats, Operator};
+use support::tls::Certificate;
 use support::{poll, poll_until};
 
 /// The sinks of a configuration.
@@ -304,6 +305,86 @@ fn each_event_is_in_the_stream_once_though_the_server_is_killed() {
     assert_eq!(found.len(), ids.len(), "an id is there twice, or not at all");
     assert_eq!(set(found), set(ids));
     assert!(messages.iter().all(|message| id_of(&message.line) == message.id));
+}
+
+/// A server behind TLS that asks for a certificate and for credentials, and the files for it.
+struct Guarded {
+    server: Nats,
+    files: TempDir,
+}
+
+impl Guarded {
+    fn start() -> Self {
+        let (own, authority) = (Certificate::generate(), Certificate::authority());
+        let (ours, foreign) =
+            (authority.sign_client("crossgate"), Certificate::authority().sign_client("crossgate"));
+        let operator = Operator::new();
+        let files = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("server.crt", &own.chain_pem),
+            ("server.key", &own.key_pem),
+            ("clients.crt", &authority.chain_pem),
+            ("ours.crt", &ours.chain_pem),
+            ("ours.key", &ours.key_pem),
+            ("foreign.crt", &foreign.chain_pem),
+            ("foreign.key", &foreign.key_pem),
+            ("ours.creds", &operator.credentials),
+            ("foreign.creds", &Operator::new().credentials),
+        ] {
+            std::fs::write(files.path().join(name), text).unwrap();
+        }
+        let file = |name: &str| files.path().join(name).display().to_string();
+        let tls = format!(
+            "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: true }}\n",
+            file("server.crt"),
+            file("server.key"),
+            file("clients.crt"),
+        );
+        let server = Nats::with(&(tls + &operator.configuration));
+        Self { server, files }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.files.path().join(name).display().to_string()
+    }
+
+    fn sink(&self, name: &str, certificate: &str, credentials: &str) -> String {
+        format!(
+            "    - nats: {{ name: {name}, url: \"tls://localhost:{}\", stream: CROSSGATE, \
+             subject: crossgate.events, create: true, timeout: 2s, credentials: \"{}\", tls: {{ ca: \"{}\", \
+             certificate: \"{}\", key: \"{}\" }} }}\n",
+            self.server.address.port(),
+            self.file(&format!("{credentials}.creds")),
+            self.file("server.crt"),
+            self.file(&format!("{certificate}.crt")),
+            self.file(&format!("{certificate}.key")),
+        )
+    }
+}
+
+#[test]
+fn a_stream_is_reached_through_tls_with_a_certificate_and_credentials() {
+    let (place, mut log) = log();
+    let guarded = Guarded::start();
+    let ids = log.append(100);
+    let yaml = guarded.sink("good", "ours", "ours")
+        + &guarded.sink("other-certificate", "foreign", "ours")
+        + &guarded.sink("other-credentials", "ours", "foreign");
+    let shipper = ship(place.path(), &yaml);
+    poll_until("all is delivered", WAIT, || {
+        cursors(place.path()).unwrap().iter().any(|(_, it)| it.as_ref().unwrap().delivered == 100)
+    });
+    shipper.end();
+    let names: Vec<_> = cursors(place.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["good"]);
+    let options = async_nats::ConnectOptions::with_credentials(
+        &std::fs::read_to_string(guarded.file("ours.creds")).unwrap(),
+    )
+    .unwrap()
+    .add_root_certificates(guarded.file("server.crt").into())
+    .add_client_certificate(guarded.file("ours.crt").into(), guarded.file("ours.key").into());
+    let messages = guarded.server.messages(options, "CROSSGATE");
+    assert_eq!(set(messages.into_iter().map(|message| message.id)), set(ids));
 }
 
 /// An OTLP receiver that is not ours.

@@ -14,6 +14,7 @@ mod stage;
 mod story;
 
 use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstream::ColorChoice;
@@ -42,6 +43,9 @@ pub struct DemoArgs {
     /// Play the story, print what happened and end: exit 1 if it did not come out as expected.
     #[arg(long)]
     pub once: bool,
+    /// Leave the story's files in this new directory: configuration, settings, policies and events
+    #[arg(long, value_name = "DIR", requires = "once")]
+    pub keep: Option<PathBuf>,
 }
 
 /// Why the demo can't run.
@@ -81,6 +85,12 @@ enum DemoError {
     /// The event log can't be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The demo's own settings are refused.
+    #[error("the demo's settings are no settings")]
+    Settings,
+    /// The files are to be kept where something is.
+    #[error("`{}` is there already", .0.display())]
+    Taken(PathBuf),
     /// The proxy can't start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -93,8 +103,8 @@ pub fn run(args: &DemoArgs) -> ExitCode {
     let _ = log.with_ansi(io::stderr().is_terminal()).without_time().try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.map_err(DemoError::from).and_then(|runtime| {
-        let once = args.once;
-        runtime.block_on(async { if once { tell().await } else { invite().await } })
+        let (once, keep) = (args.once, args.keep.as_deref());
+        runtime.block_on(async { if once { tell(keep).await } else { invite().await } })
     });
     match ended {
         Ok(code) => code,
@@ -108,11 +118,11 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 /// Plays the story and prints each act as it ends.
-async fn tell() -> Result<ExitCode, DemoError> {
+async fn tell(keep: Option<&Path>) -> Result<ExitCode, DemoError> {
     let mut signals = Signals::new()?;
     let screen = Screen::new(colour());
     print(&screen.opening())?;
-    let stage = Stage::set().await?;
+    let stage = Stage::set(keep).await?;
     let acts = tokio::select! {
         acts = live_acts(&stage, screen) => acts,
         () = signals.received() => Err(DemoError::Interrupted),
@@ -121,11 +131,19 @@ async fn tell() -> Result<ExitCode, DemoError> {
     let files = stage.end().await?;
     let acts = acts?;
     let events = stage::recorded(files.path())?;
-    files.close()?;
+    match keep {
+        None => files.close()?,
+        // They are beside it already.
+        Some(directory) => std::fs::rename(files.keep(), directory)?,
+    }
     print(&screen.queries(&events)?)?;
+    print(&screen.replay(SHOP, &play::replay(SHOP, &events)?))?;
     let story = acts(events);
     let differences = story::differences(&story)?;
     print(&screen.verdict(&differences))?;
+    if let Some(directory) = keep {
+        print(&screen.kept(directory))?;
+    }
     Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -151,7 +169,7 @@ async fn invite() -> Result<ExitCode, DemoError> {
     let mut signals = Signals::new()?;
     let screen = Screen::new(colour());
     print(&screen.opening())?;
-    let stage = Stage::set().await?;
+    let stage = Stage::set(None).await?;
     let program = std::env::args().next().unwrap_or_else(|| "crossgate".to_owned());
     let place = Place { files: stage.files(), admin: stage.admin, program: &program };
     let printed =

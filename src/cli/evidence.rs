@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::cli::events::{EventsError, events_directory, moment};
+use crate::cli::events::{EventsError, log_view, moment};
 use crate::clock::{SystemClock, UnixMillis};
-use crate::event::log::ReadError;
+use crate::config::ConfigError;
+use crate::event::log::{EventLogError, LogView, ReadError};
 use crate::event::report::Window;
 use crate::perimeter::SettingsIndex;
-use crate::settings;
+use crate::policy::directory::DirectoryError;
+use crate::settings::{self, PromoteError};
 
 /// Where the event log is, and the configuration.
 #[derive(Clone, Debug, Args)]
@@ -31,9 +33,21 @@ pub(super) struct PlaceArgs {
 #[non_exhaustive]
 pub(super) enum EvidenceError {
     #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
     Events(#[from] EventsError),
+    #[error("the settings are changed, but the update event is not in the log: {0}")]
+    Log(#[from] EventLogError),
+    #[error("`{}` names no settings file; hint: `settings: {{ file: settings.yaml }}`", config.display())]
+    NoSettings { config: PathBuf },
+    #[error("`{}` has no recorded request of that time", directory.display())]
+    NothingRecorded { directory: PathBuf },
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
+    #[error(transparent)]
+    Policies(#[from] DirectoryError),
+    #[error(transparent)]
+    Promote(#[from] PromoteError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("{}:{why}", file.display())]
@@ -41,9 +55,9 @@ pub(super) enum EvidenceError {
 }
 
 impl PlaceArgs {
-    /// The log's directory.
-    pub(super) fn directory(&self) -> Result<PathBuf, EvidenceError> {
-        Ok(events_directory(self.config.as_deref(), self.dir.as_deref())?)
+    /// The log with all its events.
+    pub(super) fn view(&self) -> Result<LogView, EvidenceError> {
+        Ok(log_view(self.config.as_deref(), self.dir.as_deref())?)
     }
 
     /// The settings file, if a configuration names one.

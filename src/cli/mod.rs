@@ -12,8 +12,10 @@ mod excerpt;
 pub mod explain;
 pub mod health;
 pub mod policy;
+pub mod replay;
 pub mod report;
 pub mod run;
+pub mod settings;
 pub mod simulate;
 pub mod token;
 
@@ -53,10 +55,14 @@ enum Command {
     Health(health::HealthArgs),
     /// Looks into policy documents
     Policy(PolicyArgs),
+    /// Decides recorded requests again under proposed settings and policies
+    Replay(replay::ReplayArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
+    /// Changes accounts' settings
+    Settings(settings::SettingsArgs),
     /// Decides scenarios, each a question with its policies
     Simulate(simulate::SimulateArgs),
     /// Looks into tokens
@@ -99,8 +105,10 @@ pub fn main() -> ExitCode {
         Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
             policy::validate(&args)
         }
+        Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
+        Command::Settings(args) => settings::run(args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
     }

@@ -74,7 +74,8 @@ fn readiness(args: &ReadinessArgs) -> Result<Readiness, EvidenceError> {
     let window = window(Some(&args.since), args.until.as_deref())?;
     let setting = setting(args)?;
     let mut tally = ReadinessTally::new(args.account.as_str(), window);
-    for event in LogReader::open(&args.place.directory()?, evidence::read_from(&window))? {
+    let log = args.place.view()?;
+    for event in LogReader::open(log.path(), evidence::read_from(&window))? {
         let event = event?;
         tally.add(event.time, &event.event);
     }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{self, Config};
 use crate::gateway::Gateway;
@@ -95,9 +96,14 @@ async fn serve(gateway: Gateway, file: &Path) -> ExitCode {
 }
 
 fn log_to_stderr(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("`{filter}`: {error}"))?;
+    let unreadable = |error: &dyn std::error::Error| format!("`{filter}`: {error}");
+    let mut parsed = EnvFilter::try_new(filter).map_err(|error| unreadable(&error))?;
+    if parsed.max_level_hint() == Some(LevelFilter::TRACE) {
+        let tamed = NATS_TAMED.parse().map_err(|error| unreadable(&error))?;
+        parsed = parsed.add_directive(tamed);
+    }
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(parsed)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     let set = match format {
@@ -118,3 +124,6 @@ fn cannot_run(error: &str) -> ExitCode {
     anstream::eprintln!("error: {error}");
     ExitCode::from(2)
 }
+
+/// At trace the NATS client writes what it logs in with.
+const NATS_TAMED: &str = "async_nats::connection=debug";

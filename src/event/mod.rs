@@ -21,6 +21,7 @@ mod id;
 mod json;
 pub mod log;
 pub mod query;
+pub mod replay;
 pub mod report;
 pub mod setting_text;
 pub mod sink;

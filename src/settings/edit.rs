@@ -355,20 +355,20 @@ fn replace_list(
 }
 
 /// The end of the line that a place is on, its comment included.
-fn line_end(text: &str, at: usize) -> usize {
+pub(super) fn line_end(text: &str, at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let line = rest.find('\n').map_or(rest, |end| rest.get(..end).unwrap_or_default());
     at + line.strip_suffix('\r').unwrap_or(line).len()
 }
 
-fn newline(text: &str) -> &'static str {
+pub(super) fn newline(text: &str) -> &'static str {
     match text.split_once('\n') {
         Some((line, _)) if line.ends_with('\r') => "\r\n",
         Some(_) | None => "\n",
     }
 }
 
-fn same_enforced(one: &AccountSetting, other: &AccountSetting) -> bool {
+pub(super) fn same_enforced(one: &AccountSetting, other: &AccountSetting) -> bool {
     IdentityType::ALL.into_iter().all(|kind| one.enforced(kind) == other.enforced(kind))
 }
 

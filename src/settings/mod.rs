@@ -10,6 +10,7 @@ mod etag;
 mod events;
 mod file;
 mod place;
+mod promote;
 mod reason;
 mod render;
 mod store;
@@ -18,6 +19,7 @@ pub use document::{parse, parse_after, position};
 pub use etag::{ETag, IfMatch};
 pub use events::{DocumentError, Position};
 pub use file::SettingsError;
+pub use promote::{PromoteError, Promotion, Written};
 pub use store::{
     AccountPatch, Actor, OnUpdate, Reload, Reloaded, SettingsStore, SettingsUpdate, TypeChange,
     UpdateError, Updated,

@@ -29,12 +29,12 @@ fn collect(directory: &Path, events: &mut Vec<Value>) {
         let name = path.to_string_lossy().into_owned();
         // A file may be gone between listing and reading: segments are renamed when they close.
         let bytes = std::fs::read(&path).unwrap_or_default();
-        let bytes = match () {
-            () if name.ends_with(".zst") => zstd::decode_all(&*bytes).unwrap_or_default(),
+        let bytes = match path.extension().and_then(|end| end.to_str()) {
             // For a moment, a segment is there in two forms.
-            () if std::fs::exists(format!("{name}.zst")).unwrap() => continue,
-            () if name.ends_with(".ndjson") => bytes,
-            () => continue,
+            Some("ndjson") if std::fs::exists(format!("{name}.zst")).unwrap() => continue,
+            Some("ndjson") => bytes,
+            Some("zst") => zstd::decode_all(&*bytes).unwrap_or_default(),
+            Some(_) | None => continue,
         };
         let text = String::from_utf8_lossy(&bytes);
         // The last line may still be on its way to the disk.

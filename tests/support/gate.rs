@@ -1,7 +1,7 @@
 //! The program under test, started as its users start it: a configuration file and a command line.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,6 +24,7 @@ pub struct Config {
     files: Vec<(String, String)>,
     listener: String,
     parent: PathBuf,
+    log: &'static str,
 }
 
 impl Config {
@@ -51,6 +52,7 @@ impl Config {
             files: Vec::new(),
             listener: String::new(),
             parent: std::env::temp_dir(),
+            log: "info",
         }
     }
 
@@ -87,6 +89,12 @@ impl Config {
         self
     }
 
+    /// What it logs.
+    pub fn log(mut self, log: &'static str) -> Self {
+        self.log = log;
+        self
+    }
+
     /// The text of a part.
     pub fn part(&self, key: &str) -> &str {
         &self.parts.iter().find(|(found, _)| found == key).unwrap().1
@@ -110,6 +118,7 @@ pub struct Gate {
     directory: TempDir,
     config: Config,
     stderr: Arc<Mutex<String>>,
+    stdout: Arc<Mutex<String>>,
     pub proxy: SocketAddr,
     pub admin: SocketAddr,
 }
@@ -163,21 +172,15 @@ impl Gate {
             .arg("run")
             .arg("--config")
             .arg(&file)
+            .args(["--log", config.log])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stderr = Arc::<Mutex<String>>::default();
-        let (pipe, text) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let mut text = lock(&text);
-                text.push_str(&line);
-                text.push('\n');
-            }
-        });
-        Self { child, directory, config, stderr, proxy, admin }
+        let stderr = collect(child.stderr.take().unwrap());
+        let stdout = collect(child.stdout.take().unwrap());
+        Self { child, directory, config, stderr, stdout, proxy, admin }
     }
 
     #[track_caller]
@@ -278,6 +281,11 @@ impl Gate {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -301,6 +309,25 @@ impl Gate {
     pub fn stderr(&self) -> String {
         lock(&self.stderr).clone()
     }
+
+    /// What it wrote to standard output.
+    pub fn stdout(&self) -> String {
+        lock(&self.stdout).clone()
+    }
+}
+
+/// Reads a pipe to its end, line by line.
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::<Mutex<String>>::default();
+    let collected = Arc::clone(&text);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = lock(&text);
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    collected
 }
 
 impl Drop for Gate {

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use async_nats::jetstream;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::keys::encode;
 use super::{SOON, free_address, poll_until};
 
 pub struct Nats {
@@ -58,7 +61,8 @@ impl Nats {
     pub fn messages(&self, options: async_nats::ConnectOptions, stream: &str) -> Vec<Message> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let client = options.connect(self.address.to_string()).await.unwrap();
+            let client =
+                options.connect(format!("localhost:{}", self.address.port())).await.unwrap();
             let stream = jetstream::new(client.clone()).get_stream(stream).await.unwrap();
             let state = stream.get_info().await.unwrap().state;
             let mut messages = Vec::new();
@@ -75,6 +79,58 @@ impl Nats {
     fn wait(&self) {
         poll_until("nats-server listens", SOON, || TcpStream::connect(self.address).is_ok());
     }
+}
+
+/// Who may speak to a server in operator mode: what it is configured with, and a user's credentials.
+pub struct Operator {
+    pub configuration: String,
+    pub credentials: String,
+}
+
+impl Operator {
+    pub fn new() -> Self {
+        let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account());
+        let (system, user) = (KeyPair::new_account(), KeyPair::new_user());
+        let of_operator = json!({ "type": "operator", "version": 2 });
+        let limits = json!({ "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
+            "wildcards": true, "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1,
+            "streams": -1, "consumer": -1 });
+        let of_account = json!({ "limits": limits, "type": "account", "version": 2 });
+        let of_system = json!({ "limits": { "subs": -1, "data": -1, "payload": -1, "imports": -1,
+            "exports": -1, "wildcards": true, "conn": -1, "leaf": -1 }, "type": "account", "version": 2 });
+        let of_user =
+            json!({ "subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2 });
+        let configuration = format!(
+            "operator: {}\nsystem_account: {system}\nresolver: MEMORY\n\
+             resolver_preload: {{ {account}: {}, {system}: {} }}\n",
+            signed(&operator, &operator, &of_operator),
+            signed(&operator, &account, &of_account),
+            signed(&operator, &system, &of_system),
+            system = system.public_key(),
+            account = account.public_key(),
+        );
+        let credentials = format!(
+            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            signed(&account, &user, &of_user),
+            user.seed().unwrap(),
+        );
+        Self { configuration, credentials }
+    }
+}
+
+/// A NATS token: what an issuer says of a subject.
+fn signed(issuer: &KeyPair, subject: &KeyPair, what: &Value) -> String {
+    let header = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
+    let claims = json!({ "jti": subject.public_key(), "iat": super::now(), "name": "test",
+        "iss": issuer.public_key(), "sub": subject.public_key(), "nats": what });
+    let text = format!(
+        "{}.{}",
+        encode(header.to_string().as_bytes()),
+        encode(claims.to_string().as_bytes())
+    );
+    let signature = issuer.sign(text.as_bytes()).unwrap();
+    format!("{text}.{}", encode(&signature))
 }
 
 impl Drop for Nats {

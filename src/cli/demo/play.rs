@@ -11,13 +11,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::demo::DemoError;
-use crate::cli::demo::cast::{Caller, OWNERS, Owner, order_path};
+use crate::cli::demo::cast::{self, Caller, OWNERS, Owner, order_path};
 use crate::cli::demo::client::Client;
 use crate::cli::demo::policies::OPEN;
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::{Asked, SWITCHED, Switch};
 use crate::clock::SystemClock;
+use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
 use crate::event::report::{ReadinessReport, ReadinessTally, Window};
+use crate::iam::AccountId;
+use crate::perimeter::AccountSetting;
+use crate::settings;
+use crate::verdict::Mode;
 
 pub(super) use sharing::share;
 
@@ -41,7 +46,24 @@ pub(super) fn readiness(owner: &Owner, events: &[Value]) -> ReadinessReport {
         let at = event.get("eventTime").and_then(Value::as_str).and_then(crate::event::time::parse);
         tally.add(at.unwrap_or_else(|| SystemClock.now()), event);
     }
-    tally.finish(None)
+    let account = AccountId::parse(owner.id);
+    let settings = settings::parse(&cast::settings()).ok().zip(account.ok());
+    tally.finish(settings.as_ref().map(|(settings, account)| settings.setting(*account)))
+}
+
+/// What the record says to a setting that never was: the account admits nobody.
+pub(super) fn replay(owner: &Owner, events: &[Value]) -> Result<ReplayReport, DemoError> {
+    let settings = settings::parse(&cast::settings()).map_err(|_| DemoError::Settings)?;
+    let account = AccountId::parse(owner.id).map_err(|_| DemoError::Settings)?;
+    let nobody = AccountSetting::uniform(Mode::Limited, Arc::default());
+    let settings = Some(Arc::new(settings.with_account(account, nobody)));
+    let window = Window { since: None, until: SystemClock.now() };
+    let mut replay = Replay::new(Proposal { settings, policies: None }, Scope::All, window);
+    for event in events {
+        let at = event.get("eventTime").and_then(Value::as_str).and_then(crate::event::time::parse);
+        replay.add(at.unwrap_or_else(|| SystemClock.now()), event);
+    }
+    Ok(replay.finish())
 }
 
 /// Switches an account while the partner goes on asking.

@@ -6,13 +6,15 @@ mod invitation;
 mod sharing;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use crate::cli::demo::cast::{Caller, OWNERS, Owner, account_name};
+use crate::cli::demo::cast::{self, Caller, OWNERS, Owner, account_name};
 use crate::cli::demo::story::{Asked, Group, Note, QUERIES, Switch, groups, note};
 use crate::event::query::QueryError;
+use crate::event::replay::ReplayReport;
 use crate::event::report::{Colour, ReadinessReport};
 use crate::verdict::Mode;
 
@@ -165,6 +167,34 @@ impl Screen {
             }
         }
         Ok(out)
+    }
+
+    /// What a setting that never was would have done to all of this.
+    pub(super) fn replay(self, owner: &Owner, report: &ReplayReport) -> String {
+        let Self { bold, dim, .. } = self;
+        let (denied, requests) = (report.newly_denied.requests(), report.requests);
+        let accounts = report.newly_denied.accounts();
+        let callers: Vec<&str> =
+            accounts.iter().map(|account| account_name(&account.caller)).collect();
+        format!(
+            "   With an empty allowlist of {}, {dim}crossgate replay{dim:#}: {bold}{denied}{bold:#} of \
+             {requests} newly denied, of {}\n",
+            owner.name,
+            callers.join(", ")
+        )
+    }
+
+    /// Where the files are that were to be kept.
+    pub(super) fn kept(self, directory: &Path) -> String {
+        let bold = self.bold;
+        let config = directory.join("crossgate.yaml");
+        format!(
+            "\nAll files are in {bold}{}{bold:#}, for example for\n\
+             crossgate report readiness --account {} --format html --config {}\n",
+            directory.display(),
+            cast::SHOP.id,
+            config.display()
+        )
     }
 
     /// The end: whether all was as it had to be.

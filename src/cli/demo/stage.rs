@@ -41,9 +41,19 @@ pub(super) struct Stage {
 pub(super) struct Files<'d>(&'d Path);
 
 impl Stage {
-    /// Starts everything; the proxy is ready then.
-    pub(super) async fn set() -> Result<Self, DemoError> {
-        let directory = tempfile::Builder::new().prefix("crossgate-demo-").tempdir()?;
+    /// Starts everything; the proxy is ready then. Files that are to be kept are made beside their
+    /// place, so that they get there whole or not at all.
+    pub(super) async fn set(keep: Option<&Path>) -> Result<Self, DemoError> {
+        let mut temporary = tempfile::Builder::new();
+        let temporary = temporary.prefix("crossgate-demo-");
+        let directory = match keep {
+            None => temporary.tempdir()?,
+            Some(place) if place.exists() => return Err(DemoError::Taken(place.to_owned())),
+            Some(place) => {
+                let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+                temporary.tempdir_in(parent.unwrap_or(Path::new(".")))?
+            }
+        };
         let files = Files(directory.path());
         let issuer = Issuer::new().map_err(|_| DemoError::Key)?;
         let servers = Servers::start(issuer.key_set()).await?;

@@ -3,7 +3,7 @@
 //! Flows in: the directory. Flows out: the first and the last number of each instance. Reads the
 //! ends of files alone, and those of each compressed segment once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -52,7 +52,8 @@ impl LogEnds {
     /// The directory can't be listed, or a file not be read.
     pub fn look(&mut self, directory: &Path) -> Result<(), ReadError> {
         let segments = files::segments(directory)?;
-        self.known.retain(|stem, _| segments.iter().any(|segment| segment.stem == *stem));
+        let stems: HashSet<&str> = segments.iter().map(|segment| segment.stem.as_str()).collect();
+        self.known.retain(|stem, _| stems.contains(stem.as_str()));
         let mut ends: BTreeMap<String, LogEnd> = BTreeMap::new();
         let mut rest = segments.iter().peekable();
         while let Some(segment) = rest.next() {
@@ -151,3 +152,74 @@ fn read_at(file: &File, from: u64) -> io::Result<Vec<u8>> {
 
 /// Of a file's beginning and end: more than the longest line.
 const END_BYTES: u64 = 512 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::event::log::compress;
+
+    fn write(directory: &Path, name: &str, numbers: std::ops::RangeInclusive<u64>) {
+        let lines = numbers.map(|number| {
+            format!(
+                "{{\"eventTime\":\"2025-10-10T14:03:{:02}.00+0000\",\
+                 \"responseData\":{{\"sequence\":{number}}}}}\n",
+                number % 60
+            )
+        });
+        fs::write(directory.join(name), lines.collect::<String>()).unwrap();
+    }
+
+    fn lag(ends: &LogEnds, instance: &str, sequence: u64) -> u64 {
+        let place = Place { sequence, ..Place::default() };
+        ends.lag(&Position(BTreeMap::from([(instance.to_owned(), place)])))
+    }
+
+    #[test]
+    fn an_end_is_the_same_in_every_form() {
+        let place = tempfile::tempdir().unwrap();
+        let stem = |count: u32| format!("crossgate-a-20251010T140327Z-{count:06}");
+        write(place.path(), &format!("{}.ndjson", stem(3)), 11..=20);
+        write(place.path(), &format!("{}.ndjson", stem(4)), 21..=25);
+        let mut ends = LogEnds::default();
+        ends.look(place.path()).unwrap();
+        let [("a", end)] = ends.iter().collect::<Vec<_>>()[..] else { panic!("one instance") };
+        assert_eq!((end.first, end.place.sequence, end.place.segment), (11, 25, 4));
+        assert_eq!(lag(&ends, "a", 22), 3);
+        assert_eq!(lag(&ends, "a", 25), 0);
+        // What was there before is not behind anybody.
+        assert_eq!(lag(&ends, "b", 99), 15);
+
+        for count in [3, 4] {
+            let plain = place.path().join(format!("{}.ndjson", stem(count)));
+            compress(&plain, &place.path().join(format!("{}.ndjson.zst", stem(count)))).unwrap();
+            fs::remove_file(plain).unwrap();
+        }
+        for mut ends in [ends, LogEnds::default()] {
+            ends.look(place.path()).unwrap();
+            let position = ends.position();
+            assert_eq!(position.0["a"], Place { segment: 5, offset: 0, sequence: 25 });
+            assert_eq!((lag(&ends, "b", 0), ends.lag(&position)), (15, 0));
+            let [("a", end)] = ends.iter().collect::<Vec<_>>()[..] else { panic!("one instance") };
+            let (first, last) = end.times.unwrap();
+            assert_eq!(last.0 - first.0, 14_000);
+        }
+    }
+
+    #[test]
+    fn a_torn_line_and_an_empty_file_are_no_end() {
+        let place = tempfile::tempdir().unwrap();
+        let live = place.path().join("crossgate-a-20251010T140327Z-000000.live.ndjson");
+        fs::write(&live, "{\"torn").unwrap();
+        let mut ends = LogEnds::default();
+        ends.look(place.path()).unwrap();
+        assert_eq!(ends.iter().count(), 0);
+        write(place.path(), "crossgate-a-20251010T140327Z-000000.live.ndjson", 1..=2);
+        let whole = fs::metadata(&live).unwrap().len();
+        let text = fs::read_to_string(&live).unwrap() + "{\"torn";
+        fs::write(&live, text).unwrap();
+        ends.look(place.path()).unwrap();
+        assert_eq!(ends.position().0["a"], Place { segment: 0, offset: whole, sequence: 2 });
+    }
+}

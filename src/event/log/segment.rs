@@ -149,13 +149,12 @@ impl Live {
             Sync::Always => self.file.sync_data(),
             Sync::Interval(_) | Sync::Never => Ok(()),
         });
-        match written {
-            Ok(()) => self.bytes += count(batch.len()),
-            Err(_) => {
-                self.tail = Tail::Torn;
-                // If this fails too, it is tried again before the next write.
-                let _ = self.mend();
-            }
+        if written.is_ok() {
+            self.bytes += count(batch.len());
+        } else {
+            self.tail = Tail::Torn;
+            // If this fails too, it is tried again before the next write.
+            let _ = self.mend();
         }
         written
     }

@@ -118,6 +118,11 @@ impl Field {
         Self { path: path.to_owned(), analysis }
     }
 
+    /// Whether it stands for every field.
+    pub(super) fn is_any(&self) -> bool {
+        self.path == "*"
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
     }

@@ -106,9 +106,9 @@ pub struct Run {
     last_sequence: u64,
 }
 
-/// Gathers what tells of runs.
+/// Gathers what tells of runs, from every event of the log.
 #[derive(Clone, Debug)]
-pub(super) struct RunTally {
+pub struct RunTally {
     window: Window,
     runs: BTreeMap<String, Run>,
     losses: Vec<Loss>,
@@ -136,11 +136,13 @@ pub(super) enum Watch {
 }
 
 impl RunTally {
-    pub(super) fn new(window: Window) -> Self {
+    /// A tally for a window. Events from before it tell which runs go into it.
+    pub fn new(window: Window) -> Self {
         Self { window, runs: BTreeMap::new(), losses: Vec::new(), lost_events: 0 }
     }
 
-    pub(super) fn add(&mut self, at: UnixMillis, event: &Value) {
+    /// Takes an event.
+    pub fn add(&mut self, at: UnixMillis, event: &Value) {
         let instance = event.pointer("/responseData/instance").and_then(Value::as_str);
         let sequence = event.pointer("/responseData/sequence").and_then(Value::as_u64);
         let (Some(instance), Some(sequence)) = (instance, sequence) else { return };
@@ -170,6 +172,11 @@ impl RunTally {
         }
         run.last_sequence = run.last_sequence.max(sequence);
         run.last = run.last.max(at);
+    }
+
+    /// How many events of the window are missing between others.
+    pub fn lost_events(&self) -> u64 {
+        self.lost_events
     }
 
     /// The coverage, with the time that the account was observed by these tracks. `now`: whether
@@ -269,6 +276,11 @@ impl Coverage {
     /// The time that is not covered, in order.
     pub fn uncovered(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| segment.cover != Cover::Observed)
+    }
+
+    /// The same without what is shorter than people care for.
+    pub(super) fn uncovered_seconds(&self) -> impl Iterator<Item = &Segment> {
+        self.uncovered().filter(|segment| 1000 <= segment.millis())
     }
 
     /// How long of a stretch the account was observed.

@@ -131,7 +131,7 @@ impl ReadinessReport {
 
     fn page_uncovered(&self, out: &mut String) -> fmt::Result {
         let coverage = &self.coverage;
-        let uncovered: Vec<_> = coverage.uncovered().collect();
+        let uncovered: Vec<_> = coverage.uncovered_seconds().collect();
         if uncovered.is_empty() && coverage.losses.is_empty() {
             return Ok(());
         }

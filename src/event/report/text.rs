@@ -60,7 +60,7 @@ impl ReadinessReport {
         if let Some(observed) = &self.observed {
             self.write_observed(out, observed)?;
         }
-        let mut uncovered: Vec<&Segment> = self.coverage.uncovered().collect();
+        let mut uncovered: Vec<&Segment> = self.coverage.uncovered_seconds().collect();
         uncovered.sort_by_key(|segment| std::cmp::Reverse(segment.millis()));
         let (shown, rest) = uncovered.split_at(uncovered.len().min(GAPS_SHOWN));
         let mut shown = shown.to_vec();

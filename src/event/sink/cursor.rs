@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::log::Position;
+use crate::event::log::{Position, state_directory};
 
 /// How far a sink is, and what became of the events up to there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl CursorFile {
     /// # Errors
     /// The log's directory can't be written to.
     pub(super) fn lock(directory: &Path, sink: &str) -> Result<Option<Self>, CursorError> {
-        let state = directory.join(STATE);
+        let state = state_directory(directory);
         let path = state.join(format!("{PREFIX}{sink}.lock"));
         let failed = |source| CursorError { path: path.clone(), source };
         fs::create_dir_all(&state).map_err(failed)?;
@@ -117,7 +117,7 @@ impl CursorFile {
 /// # Errors
 /// The directory can't be listed.
 pub fn cursors(directory: &Path) -> io::Result<Vec<(String, Result<Cursor, CursorError>)>> {
-    let entries = match fs::read_dir(directory.join(STATE)) {
+    let entries = match fs::read_dir(state_directory(directory)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
@@ -140,7 +140,7 @@ pub fn cursors(directory: &Path) -> io::Result<Vec<(String, Result<Cursor, Curso
 
 /// One sink's cursor, whoever ships to it.
 pub(super) fn peek(directory: &Path, sink: &str) -> Option<Cursor> {
-    load(&directory.join(STATE).join(format!("{PREFIX}{sink}{SUFFIX}"))).ok().flatten()
+    load(&state_directory(directory).join(format!("{PREFIX}{sink}{SUFFIX}"))).ok().flatten()
 }
 
 fn load(path: &Path) -> Result<Option<Cursor>, CursorError> {
@@ -153,8 +153,6 @@ fn load(path: &Path) -> Result<Option<Cursor>, CursorError> {
     serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into()))
 }
 
-/// Where all is that is no event.
-const STATE: &str = "state";
 const PREFIX: &str = "sink-";
 const SUFFIX: &str = ".cursor";
 

@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::event::log::{Batch, Follower, LogEnds, Place, Position, ReadError, SinkPositions};
 use crate::event::sink::backoff::Backoff;
 use crate::event::sink::cursor::{self, Cursor, CursorError, CursorFile, LastEvent};
+use crate::event::sink::troubles::Troubles;
 use crate::event::sink::{Lines, Progress, Sink, SinkError};
 use crate::event::{SinkSpec, StartAt};
 use crate::telemetry::{self, DeliveryResult};
@@ -28,7 +29,7 @@ pub(super) struct Feed<S> {
     /// How many events go at once: fewer after what was too large or too slow.
     events_max: u64,
     backoff: Backoff,
-    failing: Option<Failing>,
+    troubles: Troubles,
     /// Away while it reads.
     follower: Option<Follower>,
 }
@@ -36,12 +37,6 @@ pub(super) struct Feed<S> {
 /// Told when to end, and by when.
 #[derive(Clone, Debug)]
 pub(super) struct End(pub(super) watch::Receiver<Option<Instant>>);
-
-/// Since when and why nothing is delivered.
-struct Failing {
-    since: Instant,
-    reason: String,
-}
 
 /// The cursor, in memory and on disk.
 struct Saved {
@@ -108,8 +103,8 @@ impl<S: Sink> Feed<S> {
         end: End,
     ) -> Self {
         let events_max = spec.batch.events;
-        let (backoff, failing, follower) = (Backoff::default(), None, None);
-        Self { spec, sink, directory, positions, end, events_max, backoff, failing, follower }
+        let (backoff, troubles, follower) = (Backoff::default(), Troubles::default(), None);
+        Self { spec, sink, directory, positions, end, events_max, backoff, troubles, follower }
     }
 
     /// Feeds the sink until the end, which has a last try.
@@ -174,6 +169,8 @@ impl<S: Sink> Feed<S> {
             match self.read_once(&saved.cursor.position).await {
                 Ok((batch, after)) if !batch.bytes.is_empty() => {
                     self.note_missing(batch.missing, saved);
+                    // What is held is not lost when its segment goes.
+                    self.positions.set_read(&self.spec.name, &after);
                     return Some(Rest { lines: Lines::new(batch.bytes.into()), after });
                 }
                 Ok(_) => {}
@@ -211,9 +208,11 @@ impl<S: Sink> Feed<S> {
     }
 
     /// Counts what was gone before it was delivered.
-    fn note_missing(&self, events: u64, saved: &mut Saved) {
+    /// Notes what was removed unread, unless who removed it did.
+    fn note_missing(&self, missing: u64, saved: &mut Saved) {
+        let sink = &*self.spec.name;
+        let events = self.positions.unnoted(sink, missing);
         if 0 < events {
-            let sink = &*self.spec.name;
             tracing::error!(sink, events, "events were removed before they were delivered");
             telemetry::sink_deliveries(sink, DeliveryResult::Missed, events);
             saved.cursor.missed += events;
@@ -272,7 +271,7 @@ impl<S: Sink> Feed<S> {
         telemetry::sink_deliveries(sink, DeliveryResult::Delivered, progress.delivered);
         let result = match outcome {
             Ok(()) => {
-                self.recovered();
+                self.troubles.recovered(sink);
                 Ok(())
             }
             Err(SinkError::TooLarge { reason }) if left <= 1 => {
@@ -334,6 +333,9 @@ impl<S: Sink> Feed<S> {
     }
 
     async fn save_if_due(&mut self, saved: &mut Saved) {
+        let missed = self.positions.take_missed(&self.spec.name);
+        saved.cursor.missed += missed;
+        saved.is_dirty |= 0 < missed;
         let now = SystemClock.tick();
         let is_due = saved
             .written_at
@@ -361,21 +363,8 @@ impl<S: Sink> Feed<S> {
         }
     }
 
-    /// Tells once that something fails, and again when it fails otherwise.
     fn failed(&mut self, reason: &str) {
-        let sink = &*self.spec.name;
-        if self.failing.as_ref().is_none_or(|failing| failing.reason != reason) {
-            tracing::warn!(sink, reason, "events can't be delivered; they stay in the log");
-        }
-        let since = self.failing.take().map_or_else(|| SystemClock.tick(), |failing| failing.since);
-        self.failing = Some(Failing { since, reason: reason.to_owned() });
-    }
-
-    fn recovered(&mut self) {
-        if let Some(failing) = self.failing.take() {
-            let failed_ms = SystemClock.tick().saturating_duration_since(failing.since).as_millis();
-            tracing::info!(sink = &*self.spec.name, failed_ms, "events are delivered again");
-        }
+        self.troubles.failed(&self.spec.name, reason);
     }
 }
 
@@ -432,4 +421,4 @@ const LOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a cursor is saved: what a crash delivers twice is what was delivered in this time.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a disk may take for it.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -13,6 +13,7 @@ mod backoff;
 mod client;
 mod cursor;
 mod feed;
+mod fleet;
 mod grpc;
 mod http;
 mod nats;
@@ -20,9 +21,27 @@ mod otlp;
 mod record;
 mod shipper;
 mod stdout;
+mod troubles;
 
 pub use cursor::{Cursor, CursorError, LastEvent, cursors};
 pub use shipper::{Shipper, ShipperError};
+
+use crate::event::log::{Position, SinkPositions};
+use crate::event::{EventsConfig, StartAt};
+
+/// How far the sinks of a log are, as their cursors say: for retention, before anything runs.
+pub fn positions(events: &EventsConfig) -> SinkPositions {
+    let positions = SinkPositions::default();
+    for spec in &events.sinks {
+        match cursor::peek(&events.directory, &spec.name) {
+            Some(cursor) => positions.set(&spec.name, &cursor.position),
+            // Who starts with what comes next misses nothing.
+            None if spec.from == StartAt::Now => {}
+            None => positions.set(&spec.name, &Position::default()),
+        }
+    }
+    positions
+}
 
 /// A receiver of batches.
 trait Sink: Send + 'static {

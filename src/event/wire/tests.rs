@@ -284,9 +284,8 @@ fn the_second_is_kept_only_while_it_lasts() {
     }
 }
 
-#[test]
-fn an_update_tells_who_changed_what() {
-    let update = UpdateRecord {
+fn update() -> UpdateRecord<'static> {
+    UpdateRecord {
         id: Uuid::from_u128(ID),
         time: UnixMillis(1_760_105_007_410),
         revision: 18,
@@ -298,8 +297,16 @@ fn an_update_tells_who_changed_what() {
         initiator_id: "admin",
         initiator_name: "",
         agent: "sdk",
-        changes: vec![["user.mode", "report-only", "limited"], ["user.allowlist", "", "f714\"\n"]],
-    };
+        changes: vec![
+            ["user.setting", "report-only []", "limited [f714]"],
+            ["user.candidate", "limited []\"\n", ""],
+        ],
+    }
+}
+
+#[test]
+fn an_update_tells_who_changed_what() {
+    let update = update();
     let mut out = Vec::new();
     Renderer::new("orders-7d4f").render(&mut out, 5, &Record::Update(update));
     let event: Value = serde_json::from_slice(&out).unwrap();
@@ -311,14 +318,108 @@ fn an_update_tells_who_changed_what() {
     assert_eq!(
         event["requestData"]["update"],
         json!([
-            {"updateType": "user.mode", "initialValue": "report-only", "newValue": "limited"},
-            {"updateType": "user.allowlist", "initialValue": "", "newValue": "f714\"\n"},
+            {"updateType": "user.setting", "initialValue": "report-only []", "newValue": "limited [f714]"},
+            {"updateType": "user.candidate", "initialValue": "limited []\"\n", "newValue": ""},
         ])
     );
     assert_eq!(
         event["responseData"],
         json!({"revision": 18, "instance": "orders-7d4f", "sequence": 5})
     );
+}
+
+/// What the modes report, of every layer, standing, kind of caller and text that an event can have,
+/// for the schema's own test, which names the file; see `tests/run`.
+#[test]
+fn lines_of_every_shape() {
+    let mut lines = Vec::new();
+    let mut renderer = Renderer::new("orders-7d4f");
+    for text in ["plain", "\"quoted\\ \u{1}\n\u{2028}é𝄞", ""] {
+        for (mode, decision, candidate) in [
+            (Mode::ReportOnly, Decision::Permit, false),
+            (Mode::ReportOnly, Decision::Deny, false),
+            (Mode::ReportOnly, Decision::Permit, true),
+            (Mode::Limited, Decision::Deny, false),
+            (Mode::Limited, Decision::Permit, true),
+            (Mode::Limited, Decision::Deny, true),
+        ] {
+            for identity_type in IdentityType::ALL {
+                for identity_kind in [IdentityKind::Login, IdentityKind::Profile] {
+                    let shape = |layer, reason| EvalRecord {
+                        layer,
+                        verdict: Verdict { decision, reason, mode },
+                        candidate,
+                        identity_type,
+                        identity_kind,
+                        identity_id: text,
+                        identity_name: text,
+                        authn_name: text,
+                        resource: text,
+                        action: text,
+                        agent: text,
+                        ..record()
+                    };
+                    let number = u64::try_from(lines.len()).unwrap() + 1;
+                    renderer.eval(
+                        &mut lines,
+                        number,
+                        &shape(Layer::Perimeter, perimeter(decision)),
+                    );
+                    for policy in policies(&shape(Layer::Policy, Reason::PolicyImplicitDeny), text)
+                    {
+                        renderer.eval(&mut lines, number, &policy);
+                    }
+                }
+            }
+        }
+    }
+    renderer.update(&mut lines, 1, &update());
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        serde_json::from_slice::<Value>(line).unwrap();
+    }
+    if let Some(file) = std::env::var_os("CROSSGATE_EVENT_LINES") {
+        std::fs::write(file, lines).unwrap();
+    }
+}
+
+fn perimeter(decision: Decision) -> Reason {
+    if decision == Decision::Permit { Reason::AccountAllowlisted } else { Reason::NoAccount }
+}
+
+/// Events of policies of one shape, with little and with much in them.
+fn policies<'a>(shape: &EvalRecord<'a>, text: &'a str) -> [EvalRecord<'a>; 2] {
+    let allowed = shape.verdict.decision == Decision::Permit;
+    let reason = if allowed { Reason::PolicyAllow } else { Reason::PolicyExplicitDeny };
+    let mut missing = Missing::default();
+    missing.add(Side::Scp);
+    let verdict = if allowed { Verdict { reason, ..shape.verdict } } else { shape.verdict };
+    let bare = InputRecord {
+        mfa: None,
+        issued_at: None,
+        keys: Vec::new(),
+        withheld: Vec::new(),
+        completeness: Completeness::Cut,
+        ..input()
+    };
+    let keys = vec![
+        KeyRecord { key: text, value: KeyValue::Tag(text) },
+        KeyRecord { key: text, value: KeyValue::Many(vec![text, text]) },
+        KeyRecord { key: text, value: KeyValue::Many(Vec::new()) },
+    ];
+    let full = InputRecord { principal: text, keys, withheld: vec![text], ..input() };
+    let note = StatementNote { policy: text, sid: text, index: 3, effect: Effect::Deny };
+    let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    [
+        EvalRecord { verdict, missing, input: Some(Box::new(bare)), ..shape.clone() },
+        EvalRecord {
+            verdict: Verdict { reason, ..shape.verdict },
+            statements: vec![note; 8],
+            caller: "",
+            source_ip: v6,
+            input: Some(Box::new(full)),
+            ..shape.clone()
+        },
+    ]
 }
 
 proptest! {

@@ -161,7 +161,7 @@ fn frames_without_lines_become_lines_in_the_order_of_their_numbers() {
 fn frames_with_lines_are_not_written_twice_and_a_torn_line_is_cut() {
     let mut run = Killed::new();
     let lines = run.frames(&segment::boot(), &[1, 2, 3, 4]);
-    run.write(LIVE_NAME, &format!("{}{}", lines[..2].concat(), &lines[2][..40]));
+    run.write(LIVE_NAME, &format!("{}{}", lines[..2].concat(), lines[2].split_at(40).0));
     assert_eq!(run.recover(), 2);
     run.check(&[(1, 1), (2, 2), (3, 3), (4, 4)]);
     assert_eq!(run.names(), ["crossgate-i-20251010T140327Z-000000.ndjson"]);
@@ -181,6 +181,31 @@ fn a_number_without_a_frame_is_closed_after_a_kill_and_kept_after_a_crash_of_the
 }
 
 #[test]
+fn numbers_of_dropped_events_stay_gaps() {
+    let mut run = Killed::new();
+    let layout = Layout::new("i", &segment::boot(), &[8192, 8192]);
+    let (_rings, mut producers, mut consumers) =
+        Rings::create(&run.frames_path(), &layout).unwrap().split();
+    for number in 1..=30 {
+        let payload = run.payload(number);
+        put(&mut producers[0], &payload, number);
+    }
+    let mut dropped = 0;
+    consumers[0].drop_down_to(1, 2, |header| dropped = header.sequence);
+    assert!((1..25).contains(&dropped));
+    // A denial before the last dropped permit, a hole by a kill behind it.
+    let payload = run.payload(5);
+    put(&mut producers[1], &payload, 5);
+    let payload = run.payload(33);
+    put(&mut producers[1], &payload, 33);
+    drop((_rings, producers, consumers));
+    run.recover();
+    let kept = (dropped + 1..=30).map(|number| (number, number));
+    let expected: Vec<_> = [(5, 5)].into_iter().chain(kept).chain([(31, 33)]).collect();
+    run.check(&expected);
+}
+
+#[test]
 fn a_recovery_that_was_killed_itself_is_gone_on_with() {
     let mut run = Killed::new();
     run.frames(&segment::boot(), &[1, 2, 5, 6, 7]);
@@ -192,7 +217,7 @@ fn a_recovery_that_was_killed_itself_is_gone_on_with() {
     for kept in 0..=5 {
         // As if the frames file had not been removed, and so many lines had been written.
         fs::remove_file(run.place.path().join(&run.names()[0])).unwrap();
-        let lines: String = whole.lines().take(kept).map(|line| format!("{line}\n")).collect();
+        let lines: String = whole.split_inclusive('\n').take(kept).collect();
         run.write(LIVE_NAME, &lines);
         fs::write(run.frames_path(), &file).unwrap();
         assert_eq!(run.recover(), 5 - u64::try_from(kept).unwrap());

@@ -33,6 +33,12 @@ fn survivors(directory: &Path) -> Vec<(u64, Vec<u8>)> {
     frames.map(|Frame { sequence, payload, .. }| (sequence, payload.to_vec())).collect()
 }
 
+/// A payload that tells which event's it is.
+fn text_of(sequence: u64, bytes: usize) -> Vec<u8> {
+    let first = usize::try_from(sequence % 251).unwrap();
+    (0..bytes).map(|at| u8::try_from((first + at) % 251).unwrap()).collect()
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(usize),
@@ -68,7 +74,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Put(bytes) => {
-                    let text: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8 ^ sequence as u8).collect();
+                    let text = text_of(sequence + 1, bytes);
                     if put(&mut producer, &text, sequence + 1) {
                         sequence += 1;
                         kept.push_back((sequence, text));
@@ -130,8 +136,8 @@ fn a_damaged_frame_ends_what_survives() {
     }
     let path = place.path().join("r.frames");
     let intact = fs::read(&path).unwrap();
-    let start = Layout::decode(&intact).unwrap().rings[0].start as usize;
-    let second = start + frame_bytes(100) as usize;
+    let start = Layout::decode(&intact).unwrap().rings[0].start;
+    let second = usize::try_from(start + frame_bytes(100)).unwrap();
     for at in second..second + HEADER_BYTES + 100 {
         let mut damaged = intact.clone();
         damaged[at] ^= 0x10;
@@ -159,7 +165,7 @@ fn the_file_is_locked_while_the_rings_are_open_and_is_made_only_once() {
 fn two_threads_hand_over_whole_frames() {
     let place = tempfile::tempdir().unwrap();
     let (_rings, mut producer, mut consumer) = ring(place.path(), 8192);
-    let bytes_of = |sequence: u64| vec![(sequence % 251) as u8; (sequence * 37 % 700) as usize];
+    let bytes_of = |sequence: u64| text_of(sequence, usize::try_from(sequence * 37 % 700).unwrap());
     let last = 200_000_u64;
     thread::scope(|scope| {
         scope.spawn(|| {
