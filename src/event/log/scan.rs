@@ -86,7 +86,13 @@ impl<'q> Scan<'q> {
         order: Order,
     ) -> Result<Self, ReadError> {
         let fields: Vec<&str> = fields.iter().copied().chain([TIME, ID]).collect();
-        let (prefilter, projection) = (query.prefilter(), query.projection(&fields));
+        // Every event has a time, which is a value.
+        let projection = if query.is_everything() {
+            Projection::of(fields.into_iter())
+        } else {
+            query.projection(&fields)
+        };
+        let prefilter = query.prefilter();
         let filter = Filter { query, prefilter, projection, window };
         let plan = Plan::open(directory, window, order)?;
         let threads = thread::available_parallelism().map_or(1, NonZero::get);

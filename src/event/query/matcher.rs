@@ -71,6 +71,14 @@ pub(super) enum Bound {
 }
 
 impl Clause {
+    /// Whether it asks for nothing, or for any value.
+    pub(super) fn is_everything(&self) -> bool {
+        match self {
+            Self::All | Self::Leaf { field: None, test: Test::Present } => true,
+            Self::Bool(_) | Self::Leaf { .. } => false,
+        }
+    }
+
     /// Puts the paths of all fields into `paths`; false if a test looks at every value.
     pub(super) fn paths<'a>(&'a self, paths: &mut Vec<&'a str>) -> bool {
         match self {

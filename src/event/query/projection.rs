@@ -23,7 +23,8 @@ impl Projection {
         Self { paths: None }
     }
 
-    pub(super) fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+    /// What these paths lead to.
+    pub fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         Self { paths: Some(paths.map(str::to_owned).collect()) }
     }
 

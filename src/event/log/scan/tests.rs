@@ -104,7 +104,8 @@ fn a_search_finds_what_reading_everything_finds_in_the_same_order() {
     let at = |seconds: u64| Some(UnixMillis(START + seconds * 1000));
     let hour = Window { since: at(1900), until: at(3500) };
     for window in [Window::default(), hour, Window { since: at(4790), until: None }] {
-        for query in ["", "responseData.decision:Deny", "NOT responseData.decision:Deny", "nothing"]
+        for query in
+            ["", "*", "responseData.decision:Deny", "NOT responseData.decision:Deny", "nothing"]
         {
             let all = matching(place.path(), query, window);
             for limit in [None, Some(0), Some(1), Some(1000), Some(100_000)] {

@@ -1,6 +1,5 @@
 //! Finds texts in lines of JSON: one or several, with or without regard to case.
 
-use memchr::arch::all::packedpair::Pair;
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -23,22 +22,13 @@ pub(super) enum Finder {
     Several(Regex),
 }
 
-/// Finds one text without regard to case.
+/// Finds one text without regard to case, by a part of it that has none.
 #[derive(Debug)]
 pub(super) struct Caseless {
     text: Vec<u8>,
-    anchor: Anchor,
+    anchor: Box<memmem::Finder<'static>>,
     /// Where the anchor is in the text.
     at: usize,
-}
-
-/// A part of the text that is looked for first.
-#[derive(Debug)]
-enum Anchor {
-    /// One letter or digit, in both cases.
-    Byte(u8, u8),
-    /// Some without a case.
-    Bytes(Box<memmem::Finder<'static>>),
 }
 
 impl Needle {
@@ -104,7 +94,9 @@ impl Finder {
             [Needle::Exact(text)] => {
                 return Some(Self::Exact(Box::new(memmem::Finder::new(text).into_owned())));
             }
-            [Needle::AnyCase(text)] => return Some(Self::Caseless(Caseless::new(text))),
+            [Needle::AnyCase(text)] if let Some(caseless) = Caseless::new(text) => {
+                return Some(Self::Caseless(caseless));
+            }
             _ => {}
         }
         let pattern: Vec<String> = needles.iter().map(|needle| needle.pattern()).collect();
@@ -126,41 +118,28 @@ impl Finder {
 }
 
 impl Caseless {
-    fn new(text: &str) -> Self {
+    /// `None` if it has no part that is long enough to be rare; then a pattern is faster.
+    fn new(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase().into_bytes();
-        let parts = text.split(u8::is_ascii_alphabetic);
-        let caseless = parts.max_by_key(|part| part.len()).unwrap_or_default();
-        if ANCHOR_BYTES_MIN <= caseless.len() {
-            let finder = memmem::Finder::new(caseless).into_owned();
-            let at = memmem::find(&text, caseless).unwrap_or(0);
-            return Self { anchor: Anchor::Bytes(Box::new(finder)), at, text };
+        let anchor = text.split(u8::is_ascii_alphabetic).max_by_key(|part| part.len())?;
+        if anchor.len() < ANCHOR_BYTES_MIN {
+            return None;
         }
-        let at = Pair::new(&text).map_or(0, |pair| usize::from(pair.index1()));
-        let byte = text.get(at).copied().unwrap_or_default();
-        Self { anchor: Anchor::Byte(byte, byte.to_ascii_uppercase()), at, text }
+        let at = memmem::find(&text, anchor)?;
+        let anchor = Box::new(memmem::Finder::new(anchor).into_owned());
+        Some(Self { text, anchor, at })
     }
 
     fn find(&self, text: &[u8]) -> Option<usize> {
-        let behind = text.get(self.at..)?;
-        let is_here = |start: &usize| {
-            let found = text.get(*start..).and_then(|rest| rest.get(..self.text.len()));
-            found.is_some_and(|found| found.eq_ignore_ascii_case(&self.text))
-        };
-        // The anchor's place in what is behind is the needle's in all.
-        match &self.anchor {
-            Anchor::Byte(lower, upper) => {
-                memchr::memchr2_iter(*lower, *upper, behind).find(is_here)
+        let mut start = 0;
+        loop {
+            // Where the anchor is behind its place in the text, the text may begin.
+            start += self.anchor.find(text.get(start + self.at..)?)?;
+            let found = text.get(start..).and_then(|rest| rest.get(..self.text.len()));
+            if found.is_some_and(|found| found.eq_ignore_ascii_case(&self.text)) {
+                return Some(start);
             }
-            Anchor::Bytes(finder) => {
-                let mut from = 0;
-                loop {
-                    let start = from + finder.find(behind.get(from..)?)?;
-                    if is_here(&start) {
-                        return Some(start);
-                    }
-                    from = start + 1;
-                }
-            }
+            start += 1;
         }
     }
 }
