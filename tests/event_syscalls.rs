@@ -2,9 +2,10 @@
 //! the disk for each with `sync: always`.
 
 #![expect(
+    clippy::expect_used,
+    clippy::panic,
     clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a failed test panics; a process is told by its environment what it is"
+    reason = "a failed test panics"
 )]
 
 use std::collections::BTreeMap;
