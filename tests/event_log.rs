@@ -182,8 +182,8 @@ fn segments_rotate_by_size_and_only_the_last_is_live() {
     let (log, mut appenders) =
         EventLog::open_with(&config(place.path()), "i-1", 1, limits).unwrap();
     for _ in 0..10 {
-        append_many(&mut appenders[0], 30, "r");
         let written = events_len(place.path()) + 30;
+        append_many(&mut appenders[0], 30, "r");
         wait_for("the batch", || events_len(place.path()) >= written);
     }
     let live = |file: &PathBuf| file.to_string_lossy().ends_with(".live.ndjson");

@@ -61,6 +61,8 @@ impl Keeper {
 
     /// Works until the log closes.
     pub(super) fn run(mut self) -> Self {
+        // Compression is never urgent, requests are. Of this thread alone, as Linux has it.
+        let _ = rustix::process::setpriority_process(None, NICE);
         while !self.progress.is_closing() {
             if self.is_in_charge() {
                 self.round();
@@ -244,6 +246,8 @@ const RETAIN_INTERVAL: Duration = Duration::from_secs(10);
 const COMPRESS_RETRY: Duration = Duration::from_secs(30);
 /// How long an end waits for compression.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
+/// How far the keeper stands back behind the threads of requests.
+const NICE: i32 = 10;
 /// The lock's name.
 const LOCK: &str = "lock";
 
