@@ -1,7 +1,7 @@
 //! What a decision says: permit or deny, enforced or shadow, and why.
 
 /// The answer of one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[must_use]
 pub enum Decision {
     /// The request may pass.

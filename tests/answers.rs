@@ -254,16 +254,15 @@ fn a_candidate_is_promoted_only_when_nobody_would_be_denied() {
 }
 
 #[test]
-fn a_candidate_that_nobody_was_asked_about_takes_force() {
+fn a_candidate_that_was_never_asked_is_promoted_with_a_warning() {
     let world = World::start(|config| {
         config.settings(settings("unrestricted", "{ mode: limited, allowlist: [] }"))
     });
     let gate = &world.gate;
     let promote = ["settings", "promote", "--account", OWNER];
-    let refused = answers(gate, &promote, 1);
-    assert!(refused.contains("no request is recorded"), "{refused}");
-    assert!(refused.contains("--force"), "{refused}");
-    answers(gate, &[&promote[..], &["--force"]].concat(), 0);
+    let said = crossgate(gate, &promote);
+    assert_eq!(said.status, 0, "{}", said.errors);
+    assert!(said.errors.contains("no request is recorded"), "{}", said.errors);
     let after = fs::read_to_string(gate.path("settings.yaml")).unwrap();
     assert!(after.contains("mode: limited") && !after.contains("candidate"), "{after}");
     // Wrong usage.

@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a failed test panics; how often is for the caller to say"
 )]
@@ -43,7 +42,7 @@ fn ask_until_broken(proxy: SocketAddr, token: &str, seen: &Seen, answered: &Atom
 }
 
 /// Loads a proxy until so many answers came, kills it a little later, and waits for all clients.
-fn load_and_kill(gate: Gate, token: &str, seen: &Seen, random: &mut fastrand::Rng) {
+fn load_and_kill(gate: &Gate, token: &str, seen: &Seen, random: &mut fastrand::Rng) {
     let answered = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -98,7 +97,7 @@ fn what_a_client_has_seen_is_in_the_log_after_any_kill() {
     let (seen, mut random) = (Seen::default(), fastrand::Rng::new());
     for _ in 0..kills() {
         let gate = Gate::start(config.clone());
-        load_and_kill(gate, &token, &seen, &mut random);
+        load_and_kill(&gate, &token, &seen, &mut random);
     }
     recover(&directory).unwrap();
     check(&directory, &lock(&seen));
@@ -129,15 +128,15 @@ fn what_a_client_has_seen_is_in_the_stream_once_though_proxy_and_server_are_kill
                     server.kill();
                     server.restart();
                 });
-                load_and_kill(gate, &token, &seen, &mut random);
+                load_and_kill(&gate, &token, &seen, &mut random);
             });
         } else {
-            load_and_kill(gate, &token, &seen, &mut random);
+            load_and_kill(&gate, &token, &seen, &mut random);
             server.kill();
             server.restart();
         }
     }
-    let gate = Gate::start(config.clone());
+    let gate = Gate::start(config);
     let sink = [("sink", "nats")];
     poll_until("the sink has all", Duration::from_mins(2), || {
         let metrics = gate.metrics();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{
-    Appended, EventAppender, EventLog, EventLogError, LogFull, LogReader, recover,
+    Appended, EventAppender, EventLog, EventLogError, LogFull, LogReader, LogView, recover,
 };
 use crossgate::event::{
     DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision, PolicyInput,
@@ -122,9 +122,24 @@ impl Disk {
         assert!(self.root("mount", &["-o", "remount,size=64m"]));
     }
 
-    /// Number and resource of every event, in the log's order.
+    /// Number and resource of every event in the files, in the log's order.
     fn events(&self) -> Vec<(u64, String)> {
-        let reader = LogReader::open(&self.directory(), None).unwrap();
+        Self::events_in(&self.directory())
+    }
+
+    /// Those that a command sees, when so many of them wait in rings for long.
+    fn viewed(&self, waiting: u64) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        wait_for("events that wait for long", || {
+            let view = LogView::open(&self.directory()).unwrap();
+            numbers = Self::events_in(view.path()).into_iter().map(|(number, _)| number).collect();
+            view.waiting == waiting
+        });
+        numbers
+    }
+
+    fn events_in(directory: &Path) -> Vec<(u64, String)> {
+        let reader = LogReader::open(directory, None).unwrap();
         let events = reader.map(|event| {
             let event = event.unwrap().event;
             let number = event["responseData"]["sequence"].as_u64().unwrap();
@@ -220,6 +235,10 @@ fn what_blocks_waits_and_loses_nothing() {
     assert_eq!(result, Err(LogFull::Wait));
     // A permit goes on meanwhile.
     assert_eq!(append(&mut appender, Decision::Permit, "permit"), Ok(Appended::Logged));
+    // Who asks meanwhile gets what waits in the rings too.
+    let in_files = u64::try_from(disk.events().len()).unwrap();
+    let viewed = disk.viewed(logged + 1 - in_files);
+    assert_eq!(viewed, (1..=logged + 1).collect::<Vec<_>>());
     disk.grow();
     wait_for("room", || append(&mut appender, Decision::Deny, "after") == Ok(Appended::Logged));
     log.close().unwrap();
@@ -256,6 +275,7 @@ fn what_the_disk_did_not_take_until_the_end_is_written_by_the_next_start() {
     assert_eq!(append(&mut appender, Decision::Permit, "late"), Ok(Appended::Lost));
     drop(appender);
     recover(&disk.directory()).unwrap_err();
+    assert_eq!(disk.viewed(events), (1..=logged).collect::<Vec<_>>());
     assert_eq!(u64::try_from(disk.events().len()).unwrap() + events, logged, "nothing twice");
     disk.grow();
     assert_eq!(recover(&disk.directory()).unwrap(), events);

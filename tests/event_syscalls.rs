@@ -1,11 +1,7 @@
 //! What the event log asks of the system, as strace sees it: nothing for an event in the usual case,
 //! the disk for each with `sync: always`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a failed test panics; a process is told by its environment what it is"
-)]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -217,7 +217,15 @@ fn a_policy_event_has_every_field_of_the_interface() {
             "environment": {"attributes": {"ipAddress": "127.0.0.1"}},
             "resource": {"attributes": {"accountId": OWNER}},
             "subject": {"attributes":
-                {"id": USER_ID, "token.account.bss": OWNER, "identityType": "user"}},
+                {"id": USER_ID, "token.account.bss": OWNER, "identityType": "user",
+                "principal": format!("arn:aws:iam::{OWNER}:user/{USER_ID}")}},
+            "keyAction": "kms:Decrypt",
+            "context": {"complete": true, "withheld": [], "keys": [
+                {"key": "aws:SecureTransport", "value": "false"},
+                {"key": "aws:MultiFactorAuthPresent", "value": "false"},
+                {"key": "aws:TokenIssueTime",
+                    "value": dynamic("/requestData/context/keys/2/value")},
+            ]},
         },
         "responseData": {
             "isEnforced": true, "decision": "Deny", "mode": "limited", "layer": "policy",

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::cli::events_status::{StatusArgs, status};
 use crate::clock::UnixMillis;
-use crate::event::log::{ReadError, Tail, recover};
+use crate::event::log::{LogView, ReadError, Tail, recover};
 use crate::event::query::{Query, QueryError};
 use crate::event::{EventsConfig, time};
 
@@ -142,6 +142,11 @@ impl PlaceArgs {
         self.dir.is_none().then_some(config)
     }
 
+    /// The log with all its events.
+    pub(super) fn view(&self) -> Result<LogView, EventsError> {
+        log_view(self.config.as_deref(), self.dir.as_deref())
+    }
+
     /// The log's directory, with what a run that was killed left in it.
     pub(super) fn directory(&self) -> Result<PathBuf, EventsError> {
         let directory = events_directory(self.config.as_deref(), self.dir.as_deref())?;
@@ -150,6 +155,22 @@ impl PlaceArgs {
         }
         Ok(directory)
     }
+}
+
+/// The log with all its events, those of a killed run too; on standard error what is unusual.
+pub(super) fn log_view(config: Option<&Path>, dir: Option<&Path>) -> Result<LogView, EventsError> {
+    let directory = events_directory(config, dir)?;
+    let view = LogView::open(&directory);
+    let view = view.map_err(|source| ReadError { path: directory, source })?;
+    if 0 < view.waiting {
+        let waiting = view.waiting;
+        let _ = writeln!(
+            io::stderr(),
+            "warning: {waiting} events are not in the log's files, which take nothing; they are \
+             taken from where they wait"
+        );
+    }
+    Ok(view)
 }
 
 /// A moment: RFC 3339, or a duration back from now.

@@ -60,7 +60,7 @@ struct Segments {
 struct SinkStatus {
     name: String,
     delivered_up_to: Option<LastEvent>,
-    lag_events: Option<u64>,
+    lag_events: u64,
     /// Since when the oldest event waits that it does not have.
     lag_seconds: Option<u64>,
     delivered: u64,
@@ -130,12 +130,10 @@ fn sink(
         Some(Ok(cursor)) => (Some(cursor), None),
         Some(Err(error)) => (None, Some(error.to_string())),
     };
-    let oldest = match &cursor {
-        Some(cursor) => oldest(directory, cursor.position.clone())?,
-        None => None,
-    };
-    let lag_events = cursor.as_ref().map(|cursor| ends.lag(&cursor.position));
-    let Cursor { delivered, rejected, missed, last, .. } = cursor.unwrap_or_default();
+    // Without a cursor that can be read, a sink begins at the beginning.
+    let Cursor { position, delivered, rejected, missed, last, .. } = cursor.unwrap_or_default();
+    let lag_events = ends.lag(&position);
+    let oldest = oldest(directory, position)?;
     Ok(SinkStatus {
         name,
         delivered_up_to: last,
@@ -182,7 +180,7 @@ fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
             "{:<16}  {:<28}  {:>10}  {:>8}  {:>10}  {:>10}  {:>10}{}",
             printable(&sink.name),
             up_to.as_deref().unwrap_or("-"),
-            sink.lag_events.map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
+            sink.lag_events,
             sink.lag_seconds.map_or_else(|| "-".to_owned(), age),
             sink.delivered,
             sink.rejected,

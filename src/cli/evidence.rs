@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::events::progress::Progress;
-use crate::cli::events::{EventsError, events_directory, moment};
+use crate::cli::events::{EventsError, log_view, moment};
 use crate::clock::{SystemClock, UnixMillis};
 use crate::config::ConfigError;
-use crate::event::log::{self, EventLogError, Order, ReadError, Scan};
+use crate::event::log::{self, EventLogError, LogView, Order, ReadError, Scan};
 use crate::event::query::Query;
 use crate::event::report::{Window, counted};
 use crate::perimeter::SettingsIndex;
@@ -61,9 +61,9 @@ pub(super) enum EvidenceError {
 }
 
 impl PlaceArgs {
-    /// The log's directory.
-    pub(super) fn directory(&self) -> Result<PathBuf, EvidenceError> {
-        Ok(events_directory(self.config.as_deref(), self.dir.as_deref())?)
+    /// The log with all its events.
+    pub(super) fn view(&self) -> Result<LogView, EvidenceError> {
+        Ok(log_view(self.config.as_deref(), self.dir.as_deref())?)
     }
 
     /// The settings file, if a configuration names one.

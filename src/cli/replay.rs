@@ -69,13 +69,13 @@ fn replay(args: &ReplayArgs) -> Result<ReplayReport, EvidenceError> {
     let settings = args.settings.as_deref().map(read_settings).transpose()?.map(Arc::new);
     let policies = policies(args)?.map(Arc::new);
     let place = PlaceArgs { config: args.config.clone(), dir: args.events.clone() };
-    let directory = place.directory()?;
+    let log = place.view()?;
     let mut replay = Replay::new(Proposal { settings, policies }, Scope::All, window);
     let take = |at, told| replay.take(at, told);
-    each_event(&directory, &window, &Replay::FIELDS, Told::of, take)?;
+    each_event(log.path(), &window, &Replay::FIELDS, Told::of, take)?;
     let report = replay.finish();
     if report.requests == 0 {
-        return Err(EvidenceError::NothingRecorded { directory });
+        return Err(EvidenceError::NothingRecorded { directory: log.path().to_owned() });
     }
     print(&report, args.format)?;
     Ok(report)

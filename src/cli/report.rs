@@ -75,8 +75,9 @@ fn readiness(args: &ReadinessArgs) -> Result<Readiness, EvidenceError> {
     let window = window(Some(&args.since), args.until.as_deref())?;
     let setting = setting(args)?;
     let mut tally = ReadinessTally::new(args.account.as_str(), window);
+    let log = args.place.view()?;
     each_event(
-        &args.place.directory()?,
+        log.path(),
         &window,
         &ReadinessTally::FIELDS,
         |_, event| Reduced::of(event, args.account.as_str()),

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::evidence::{CONFIG_FILE, EvidenceError, each_event, fail, window};
 use crate::clock::SystemClock;
 use crate::config;
-use crate::event::log::{EventLog, ReadError, new_instance};
+use crate::event::log::{EventLog, LogView, ReadError, new_instance};
 use crate::event::replay::{Proposal, Replay, ReplayReport, Scope, Told};
 use crate::event::report::{counted, printable};
 use crate::event::setting_text::setting_text;
@@ -113,9 +113,12 @@ fn promote(args: &PromoteArgs) -> Result<Outcome, EvidenceError> {
     };
     let verdict = verdict(&promotion, &report);
     let outcome = match (verdict, args.force) {
-        (Verdict::Sound, _) | (_, true) => Outcome::Promoted,
-        (Verdict::Denies | Verdict::NeverObserved, false) => Outcome::Refused,
+        (Verdict::NeverObserved | Verdict::Sound, _) | (_, true) => Outcome::Promoted,
+        (Verdict::Denies, false) => Outcome::Refused,
     };
+    if verdict == Verdict::NeverObserved {
+        writeln!(io::stderr(), "warning: {}", reason(verdict, &report))?;
+    }
     if outcome == Outcome::Promoted {
         match promotion.write()? {
             Written::InPlace => {}
@@ -143,8 +146,9 @@ fn replay(
     let window = window(args.since.as_deref(), None)?;
     let proposal = Proposal { settings: Some(Arc::new(promotion.index())), policies: None };
     let mut replay = Replay::new(proposal, Scope::CandidateOf(args.account), window);
+    let log = LogView::open(&events.directory).map_err(EvidenceError::Output)?;
     let take = |at, told| replay.take(at, told);
-    match each_event(&events.directory, &window, &Replay::FIELDS, Told::of, take) {
+    match each_event(log.path(), &window, &Replay::FIELDS, Told::of, take) {
         // Where nothing ever ran, nothing is recorded.
         Err(EvidenceError::Read(ReadError { source, .. }))
             if source.kind() == io::ErrorKind::NotFound => {}
@@ -224,15 +228,11 @@ fn print_text(
             }
         }
         Outcome::Refused => {
-            let hint = match verdict {
-                Verdict::Denies => {
-                    "admit them in the candidate, leave out what is old with `--since`, or `--force`"
-                }
-                Verdict::NeverObserved | Verdict::Sound => {
-                    "let requests come while it is proposed, or `--force`"
-                }
-            };
-            writeln!(out, "\nhint: {hint}")?;
+            writeln!(
+                out,
+                "\nhint: admit them in the candidate, leave out what is old with `--since`, or \
+                 `--force`"
+            )?;
         }
     }
     Ok(())

@@ -331,7 +331,9 @@ impl Recorder {
             Standing::Candidate => None,
         };
         let Shared { decided, head, circumstances, decide_ns } = *shared;
-        let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        // Allocates only for what is no UTF-8.
+        let agent = head.headers.get(USER_AGENT);
+        let agent = agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let id = own.unwrap_or_else(|| self.ids.next(circumstances.now));
         self.events.stage(&EvalEvent {
             id,
@@ -347,7 +349,7 @@ impl Recorder {
             resource: decided.request.resource,
             route: decided.route,
             source_ip: decided.request.origin.source_ip,
-            agent: agent.unwrap_or_default(),
+            agent: agent.as_deref().unwrap_or_default(),
             input: PolicyInput::of(decided.request),
             revision: decided.revision,
             decide_ns,

@@ -48,13 +48,13 @@ pub(super) fn run(
     let since = args.since.as_deref().map(|text| moment(text, now)).transpose()?;
     let until = args.until.as_deref().map(|text| moment(text, now)).transpose()?;
     let window = Window { since, until };
-    let directory = args.place.directory()?;
+    let log_view = args.place.view()?;
     let fields = count::fields(&args.count_by)?;
     let order = match (args.limit, fields.is_empty()) {
         (Some(_), true) => Order::NewestFirst,
         (None, _) | (Some(_), false) => Order::OldestFirst,
     };
-    let scan = Scan::open(&directory, &query, &fields, window, order)?;
+    let scan = Scan::open(log_view.path(), &query, &fields, window, order)?;
     let progress = Progress::new(scan.bytes());
     let unreadable_lines = match (args.limit, fields.is_empty()) {
         (None, true) => print_all(scan, args, &mut out, &progress)?,

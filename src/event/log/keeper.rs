@@ -12,12 +12,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::clock::SystemClock;
 use crate::event::log::archive::compress_stepwise;
 use crate::event::log::files::{Form, Segment, segments};
-use crate::event::log::positions::{SegmentEvents, SinkPositions};
+use crate::event::log::positions::{Behind, SegmentEvents, SinkPositions};
 use crate::event::log::progress::Progress;
 use crate::event::log::recovery::{close_orphans, last_line, recover};
 use crate::event::log::state_directory;
 use crate::event::{EventsConfig, Retention};
-use crate::telemetry;
+use crate::telemetry::{self, DeliveryResult};
 
 /// Keeps one directory.
 #[derive(Debug)]
@@ -151,14 +151,19 @@ impl Keeper {
     fn retain(&self) -> io::Result<()> {
         let mut kept = self.closed()?;
         kept.sort_by_key(|kept| (kept.changed, kept.segment.count));
-        let mut all_bytes = directory_bytes(&self.directory)?;
+        let listed = segments(&self.directory).map_err(|error| error.source)?;
+        let mut all_bytes = segments_bytes(&self.directory)?;
         let oldest = UNIX_EPOCH + Duration::from_millis(self.clock.now().0);
         let oldest = oldest.checked_sub(self.retention.age).unwrap_or(UNIX_EPOCH);
         for Kept { segment, changed, bytes } in kept {
             if oldest <= changed && all_bytes <= self.retention.size_bytes {
                 break;
             }
-            self.remove(&segment)?;
+            let is_last = !listed
+                .iter()
+                .any(|other| other.instance == segment.instance && segment.count < other.count);
+            let behind = if is_last { Behind::Nothing } else { Behind::Segments };
+            self.remove(&segment, behind)?;
             all_bytes = all_bytes.saturating_sub(bytes);
         }
         Ok(())
@@ -178,22 +183,29 @@ impl Keeper {
         Ok(kept)
     }
 
-    /// Removes a segment, and counts what a sink did not have of it.
-    fn remove(&self, segment: &Segment) -> io::Result<()> {
+    /// Removes a segment, and counts what sinks did not have of it.
+    fn remove(&self, segment: &Segment, behind: Behind) -> io::Result<()> {
         let path = segment.path(segment.form);
-        let undelivered = if self.sinks.is_empty() { 0 } else { self.undelivered(segment, &path)? };
+        let missed = if self.sinks.is_empty() { Vec::new() } else { self.undelivered(segment)? };
         fs::remove_file(&path)?;
-        tracing::info!(segment = segment.stem, undelivered, "an old event segment was removed");
-        if 0 < undelivered {
-            telemetry::events_lost("retention", undelivered);
+        tracing::info!(segment = segment.stem, "an old event segment was removed");
+        for (sink, events) in missed {
+            tracing::error!(
+                sink = &*sink,
+                events,
+                "events were removed before they were delivered"
+            );
+            telemetry::events_lost("retention", events);
+            telemetry::sink_deliveries(&sink, DeliveryResult::Missed, events);
+            self.sinks.note_missed(&sink, events, behind);
         }
         Ok(())
     }
 
-    fn undelivered(&self, segment: &Segment, path: &Path) -> io::Result<u64> {
-        let Some(last) = last_line(path)? else { return Ok(0) };
-        let (segment_count, events) = (segment.count, last.lines);
-        let place = SegmentEvents { segment: segment_count, events, last_sequence: last.sequence };
+    fn undelivered(&self, segment: &Segment) -> io::Result<Vec<(Box<str>, u64)>> {
+        let Some(last) = last_line(&segment.path(segment.form))? else { return Ok(Vec::new()) };
+        let (number, events) = (segment.count, last.lines);
+        let place = SegmentEvents { segment: number, events, last_sequence: last.sequence };
         Ok(self.sinks.undelivered(&segment.instance, place))
     }
 
@@ -213,14 +225,13 @@ fn is_own(segment: &Segment) -> bool {
     segment.stamp.is_some() && segment.stem.starts_with("crossgate-")
 }
 
-fn directory_bytes(directory: &Path) -> io::Result<u64> {
+/// What all segments take, live ones too; the rings are no log that could be kept shorter.
+fn segments_bytes(directory: &Path) -> io::Result<u64> {
     let mut bytes = 0;
-    for directory in [directory, &state_directory(directory)] {
-        for entry in fs::read_dir(directory)? {
-            // Gone meanwhile, as segments go.
-            let Ok(metadata) = entry?.metadata() else { continue };
-            bytes += if metadata.is_file() { metadata.len() } else { 0 };
-        }
+    for entry in fs::read_dir(directory)? {
+        // Gone meanwhile, as segments go.
+        let Ok(metadata) = entry?.metadata() else { continue };
+        bytes += if metadata.is_file() { metadata.len() } else { 0 };
     }
     Ok(bytes)
 }

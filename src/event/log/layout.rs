@@ -4,7 +4,7 @@
 //! is read here. Numbers are little-endian.
 //!
 //! The head is a page with magic, version, boot and instance, then a slot of 64 bytes for each ring:
-//! where it starts, its size, its tail. A position counts bytes that were ever put into a ring, so
+//! where it starts, its size, its tail, the number of the last event that was dropped from it. A position counts bytes that were ever put into a ring, so
 //! it is never used twice; it lies at its remainder by the ring's size, a power of two.
 //!
 //! A frame is a header of 32 bytes and a payload, padded to 8 bytes and never wrapped: what is left
@@ -103,20 +103,36 @@ impl Layout {
         }
         let count = take::<4>(&mut rest).map(u32::from_le_bytes)?;
         let (boot, instance) = (text(&mut rest)?, text(&mut rest)?);
-        let rings: Option<Vec<_>> = (0..u64::from(count)).map(|index| slot(file, index)).collect();
+        let count = usize::try_from(count).ok()?;
+        let rings: Option<Vec<_>> = (0..count).map(|index| slot(file, index)).collect();
         Some(Self { instance, boot, rings: rings? })
+    }
+
+    /// The highest number of an event that was dropped from a ring; 0 if none was.
+    pub(super) fn dropped_through(&self, file: &[u8]) -> u64 {
+        let indices = 0..self.rings.len();
+        indices.filter_map(|index| number(file, dropped_offset(index))).max().unwrap_or(0)
     }
 
     /// The frames that the tails have not passed, by ring; each ring up to the first that is none.
     pub(super) fn frames<'f>(&self, file: &'f [u8]) -> Vec<Frame<'f>> {
-        let rings = (0_u64..).zip(&self.rings);
+        let rings = self.rings.iter().enumerate();
         rings.flat_map(|(index, ring)| ring_frames(file, index, *ring)).collect()
     }
 }
 
 /// Where a ring's tail stands in the file.
 pub(super) fn tail_offset(index: usize) -> usize {
-    usize::try_from(PAGE).unwrap_or(0) + index * SLOT_BYTES + 16
+    slot_offset(index) + TAIL
+}
+
+/// Where the number of the last event that was dropped from a ring stands in the file.
+pub(super) fn dropped_offset(index: usize) -> usize {
+    slot_offset(index) + DROPPED
+}
+
+fn slot_offset(index: usize) -> usize {
+    usize::try_from(PAGE).unwrap_or(0) + index * SLOT_BYTES
 }
 
 /// Where a frame of this size begins that comes at a position: there, or on the next lap.
@@ -174,9 +190,9 @@ fn check(mut payload: Hasher, header: &[u8; HEADER_BYTES]) -> u32 {
     payload.finalize()
 }
 
-fn ring_frames(file: &[u8], index: u64, ring: RingPlace) -> Vec<Frame<'_>> {
+fn ring_frames(file: &[u8], index: usize, ring: RingPlace) -> Vec<Frame<'_>> {
     let mut frames = Vec::new();
-    let Some(tail) = tail(file, index) else { return frames };
+    let Some(tail) = number(file, tail_offset(index)) else { return frames };
     let mut position = tail;
     while position - tail < ring.bytes {
         let left = ring.bytes - position % ring.bytes;
@@ -216,22 +232,16 @@ fn frame_at(file: &[u8], ring: RingPlace, position: u64) -> Option<(Header, &[u8
     (check(hasher, bytes) == expected).then_some((header, payload))
 }
 
-fn slot(file: &[u8], index: u64) -> Option<RingPlace> {
-    let start = number(file, index, 0)?;
-    let bytes = number(file, index, 8)?;
+fn slot(file: &[u8], index: usize) -> Option<RingPlace> {
+    let start = number(file, slot_offset(index))?;
+    let bytes = number(file, slot_offset(index) + 8)?;
     let end = start.checked_add(bytes)?;
     let is_whole = bytes.is_power_of_two() && end <= u64::try_from(file.len()).ok()?;
     is_whole.then_some(RingPlace { start, bytes })
 }
 
-fn tail(file: &[u8], index: u64) -> Option<u64> {
-    number(file, index, 16)
-}
-
-fn number(file: &[u8], index: u64, at: u64) -> Option<u64> {
-    let slot_bytes = u64::try_from(SLOT_BYTES).ok()?;
-    let offset = PAGE.checked_add(index.checked_mul(slot_bytes)?)?.checked_add(at)?;
-    file.get(usize::try_from(offset).ok()?..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+fn number(file: &[u8], offset: usize) -> Option<u64> {
+    file.get(offset..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 fn text(rest: &mut &[u8]) -> Option<String> {
@@ -263,6 +273,11 @@ const VERSION: u32 = 1;
 const PAGE: u64 = 4096;
 /// A cache line: tails are written by one thread and read by others.
 const SLOT_BYTES: usize = 64;
+/// Where a slot has its ring's tail.
+const TAIL: usize = 16;
+/// Where a slot has the number of the last event that was dropped.
+const DROPPED: usize = 24;
+const _: () = assert!(DROPPED + 8 <= SLOT_BYTES);
 /// Instance and boot fit into the first page.
 const NAME_BYTES_MAX: usize = 1024;
 

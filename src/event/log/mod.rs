@@ -25,6 +25,7 @@ mod scan;
 mod segment;
 mod sync;
 mod tail;
+mod view;
 mod writer;
 
 pub use appender::{Appended, EventAppender, LogFull};
@@ -32,13 +33,14 @@ pub use archive::{Block, Index, Summary, compress, compress_stepwise};
 pub use ends::{LogEnd, LogEnds};
 pub use files::{Form, OpenSegment, Segment, Window, newest_first, segments};
 pub use follower::{Batch, Follower, Place, Position};
-pub use positions::{SegmentEvents, SinkPositions};
+pub use positions::{Behind, SegmentEvents, SinkPositions};
 pub use progress::{BLOCK_MAX, LogWaiter, Mark};
 pub use reader::{LogReader, ReadError, ReadEvent};
 pub use recovery::{RecoveryError, recover};
 pub use scan::{FoundLine, NewestLines, OldestFirst, Order, Part, Scan, Wanted};
 pub use segment::{SEGMENT_AGE_MAX, SEGMENT_BYTES_MAX, SegmentLimits};
 pub use tail::Tail;
+pub use view::LogView;
 
 use std::fmt;
 use std::fs;

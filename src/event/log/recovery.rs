@@ -66,7 +66,7 @@ pub(super) fn close_orphans(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn frames_files(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn frames_files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(state_directory(directory)).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
     let mut paths: Vec<_> = paths.filter(|path| path.to_string_lossy().ends_with(FRAMES)).collect();
@@ -95,7 +95,7 @@ fn recover_run(directory: &Path, path: &Path) -> io::Result<u64> {
     // A file that never got its head has no frames.
     let events = match Layout::decode(&bytes) {
         None => 0,
-        Some(layout) => write_missing(directory, &layout, layout.frames(&bytes))?,
+        Some(layout) => write_missing(directory, &layout, &bytes)?,
     };
     fs::remove_file(path)?;
     Ok(events)
@@ -106,29 +106,27 @@ fn is_same(found: &fs::Metadata, file: &File) -> bool {
 }
 
 /// Writes the frames that have no line yet, and closes the run's last segment.
-fn write_missing(directory: &Path, layout: &Layout, mut frames: Vec<Frame<'_>>) -> io::Result<u64> {
+pub(super) fn write_missing(directory: &Path, layout: &Layout, file: &[u8]) -> io::Result<u64> {
+    let mut frames = layout.frames(file);
     frames.sort_by_key(|frame| frame.sequence);
     let run = Run::find(directory, &layout.instance)?;
-    let missing = frames.get(run.written(&frames)..).unwrap_or_default();
+    let (written, mut numbers) = run.written(&frames);
+    let missing = frames.get(written..).unwrap_or_default();
     if missing.is_empty() {
         return run.close(None).map(|()| 0);
     }
-    // After a crash of the process alone, a number without a frame was never an event. After one
-    // of the machine it may have been, and the gap stays.
-    let numbers = if layout.boot == segment::boot() { Numbers::Close } else { Numbers::Keep };
-    let mut next = run.last.as_ref().map_or(FIRST_SEQUENCE, |last| last.sequence + 1);
+    // After a crash of the process alone, a number without a frame was never an event, unless it
+    // was dropped. After one of the machine it may have been, and the gap stays.
+    let is_same_boot = layout.boot == segment::boot();
+    numbers.kept_through = if is_same_boot { layout.dropped_through(file) } else { u64::MAX };
     let mut renderer = Renderer::new(&layout.instance);
     let (mut lines, mut actions) = (Vec::new(), Vec::new());
     for frame in missing {
+        let sequence = numbers.next(frame);
         let Ok(record) = frame::decode(frame.payload) else {
             telemetry::events_lost("unreadable", 1);
             continue;
         };
-        let sequence = match numbers {
-            Numbers::Close => next + u64::from(frame.lost_before),
-            Numbers::Keep => frame.sequence,
-        };
-        next = sequence + 1;
         renderer.render(&mut lines, sequence, &record);
         actions.push(action(&record));
     }
@@ -140,11 +138,25 @@ fn write_missing(directory: &Path, layout: &Layout, mut frames: Vec<Frame<'_>>) 
     Ok(u64::try_from(actions.len()).unwrap_or(u64::MAX))
 }
 
-/// What happens to numbers that no frame has.
-#[derive(Clone, Copy)]
-enum Numbers {
-    Close,
-    Keep,
+/// The numbers that recovered events get: their own, less the holes before them that never were an
+/// event.
+struct Numbers {
+    /// The own number of the event before.
+    before: u64,
+    /// How many numbers were holes so far.
+    closed: u64,
+    /// Up to here a hole is an event that is lost, and stays.
+    kept_through: u64,
+}
+
+impl Numbers {
+    fn next(&mut self, frame: &Frame<'_>) -> u64 {
+        let first = frame.sequence.saturating_sub(u64::from(frame.lost_before));
+        let hole_start = self.before.max(self.kept_through).saturating_add(1);
+        self.closed += first.saturating_sub(hole_start);
+        self.before = frame.sequence;
+        frame.sequence.saturating_sub(self.closed)
+    }
 }
 
 fn action(record: &Record<'_>) -> &'static str {
@@ -192,19 +204,23 @@ impl Run {
         Ok(Self { directory, instance, live, segments: count, last })
     }
 
-    /// How many of the frames, in their order, have a line.
-    fn written(&self, frames: &[Frame<'_>]) -> usize {
-        let Some(last) = &self.last else { return 0 };
+    /// How many of the frames, in their order, have a line, and where their numbers are.
+    fn written(&self, frames: &[Frame<'_>]) -> (usize, Numbers) {
+        let numbers = |before, closed| Numbers { before, closed, kept_through: 0 };
+        let Some(last) = &self.last else { return (0, numbers(FIRST_SEQUENCE - 1, 0)) };
         // By the event's id, since an earlier recovery may have changed its number.
         let is_last = |frame: &Frame<'_>| match frame::decode(frame.payload) {
             Ok(Record::Eval(eval)) => eval.id.to_string() == last.id,
             Ok(Record::Update(update)) => update.id.to_string() == last.id,
             Err(_) => false,
         };
-        frames.iter().rposition(is_last).map_or_else(
-            || frames.partition_point(|frame| frame.sequence <= last.sequence),
-            |index| index + 1,
-        )
+        let found = frames.iter().rposition(is_last);
+        if let Some((index, frame)) = found.and_then(|at| Some((at, frames.get(at)?))) {
+            let closed = frame.sequence.saturating_sub(last.sequence);
+            return (index + 1, numbers(frame.sequence, closed));
+        }
+        let written = frames.partition_point(|frame| frame.sequence <= last.sequence);
+        (written, numbers(last.sequence, 0))
     }
 
     /// Puts lines at the end and closes the last segment.

@@ -22,8 +22,8 @@ use crc32fast::Hasher;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::event::log::layout::{HEADER_BYTES, Header, Layout, PAD, RingPlace, frame_bytes};
-use crate::event::log::layout::{place, tail_offset};
+use crate::event::log::layout::{HEADER_BYTES, Header, Layout, PAD, RingPlace};
+use crate::event::log::layout::{dropped_offset, frame_bytes, place, tail_offset};
 
 /// A run's frames file, mapped. It is this run's own: the file is locked until the end.
 pub(super) struct Rings {
@@ -164,14 +164,13 @@ impl Rings {
         unsafe { ptr::copy_nonoverlapping(source, out.as_mut_ptr(), out.len()) };
     }
 
-    /// Keeps a tail in the file too, for who reads it after a crash.
-    fn keep_tail(&self, index: usize, tail: u64) {
-        let offset = tail_offset(index);
+    /// Keeps a number of a ring's slot in the file too, for who reads it after a crash.
+    fn keep(&self, offset: usize, number: u64) {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.map.len());
         // SAFETY: inside of the map and aligned, by the assertion and since maps begin at a page;
-        // only the consumer stores here, and only by atomics.
+        // only the consumer stores to slots, and only by atomics.
         let kept = unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(offset).cast()) };
-        kept.store(tail, Ordering::Release);
+        kept.store(number, Ordering::Release);
     }
 }
 
@@ -289,7 +288,7 @@ impl Consumer {
         if let Some(ring) = self.rings.ring(self.index)
             && ring.tail.0.load(Ordering::Relaxed) != self.read
         {
-            self.rings.keep_tail(self.index, self.read);
+            self.rings.keep(tail_offset(self.index), self.read);
             ring.tail.0.store(self.read, Ordering::Release);
         }
     }
@@ -312,6 +311,8 @@ impl Consumer {
         while self.is_fuller_than(numerator, denominator)
             && let Some(header) = self.skip()
         {
+            // Before the frame goes, so that its number is never taken for one without an event.
+            self.rings.keep(dropped_offset(self.index), header.sequence);
             dropped(header);
         }
         self.release();

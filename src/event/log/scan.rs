@@ -37,6 +37,7 @@ use plan::{Job, Plan};
 pub struct Scan<'q> {
     plan: Plan,
     filter: Filter<'q>,
+    threads: usize,
 }
 
 /// In which order the log is read.
@@ -85,9 +86,24 @@ impl<'q> Scan<'q> {
         order: Order,
     ) -> Result<Self, ReadError> {
         let fields: Vec<&str> = fields.iter().copied().chain([TIME, ID]).collect();
-        let (prefilter, projection) = (query.prefilter(), query.projection(&fields));
+        // Every event has a time, which is a value.
+        let projection = if query.is_everything() {
+            Projection::of(fields.into_iter())
+        } else {
+            query.projection(&fields)
+        };
+        let prefilter = query.prefilter();
         let filter = Filter { query, prefilter, projection, window };
-        Ok(Self { plan: Plan::open(directory, window, order)?, filter })
+        let plan = Plan::open(directory, window, order)?;
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(Self { plan, filter, threads })
+    }
+
+    /// Takes so many threads in place of one for each core that this process may use.
+    #[must_use]
+    pub fn on_threads(mut self, threads: NonZero<usize>) -> Self {
+        self.threads = threads.get();
+        self
     }
 
     /// How much there is to read, uncompressed.
@@ -105,8 +121,7 @@ impl<'q> Scan<'q> {
         make: impl Fn(UnixMillis, &Value, &[u8]) -> T + Sync,
         take: impl FnMut(Part<T>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        let Self { plan, filter } = self;
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let Self { plan, filter, threads } = self;
         let on_their_way = threads * PARTS_EACH;
         let (jobs, taken_jobs) = sync_channel(on_their_way);
         let (results, taken_results) = sync_channel(on_their_way);

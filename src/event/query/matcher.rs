@@ -71,6 +71,14 @@ pub(super) enum Bound {
 }
 
 impl Clause {
+    /// Whether it asks for nothing, or for any value.
+    pub(super) fn is_everything(&self) -> bool {
+        match self {
+            Self::All | Self::Leaf { field: None, test: Test::Present } => true,
+            Self::Bool(_) | Self::Leaf { .. } => false,
+        }
+    }
+
     /// Puts the paths of all fields into `paths`; false if a test looks at every value.
     pub(super) fn paths<'a>(&'a self, paths: &mut Vec<&'a str>) -> bool {
         match self {
@@ -108,6 +116,11 @@ impl Field {
             (name, Analysis::Words)
         };
         Self { path: path.to_owned(), analysis }
+    }
+
+    /// Whether it stands for every field.
+    pub(super) fn is_any(&self) -> bool {
+        self.path == "*"
     }
 
     pub(super) fn path(&self) -> &str {
@@ -302,8 +315,28 @@ fn has_phrase(text: &str, wanted: &str, phrase: &[String]) -> bool {
         // No words at all: `""` asks for an empty text, `"--"` for these characters.
         return if wanted.is_empty() { text.is_empty() } else { text.contains(wanted) };
     };
+    if text.is_ascii() {
+        return has_ascii_phrase(text, phrase);
+    }
     let words: Vec<String> = words(text).collect();
     words.windows(phrase.len()).any(|window| window.first() == Some(first) && window == phrase)
+}
+
+/// The same of a text that has no letters but ASCII's, whose words need no memory.
+fn has_ascii_phrase(text: &str, phrase: &[String]) -> bool {
+    let mut words = text
+        .as_bytes()
+        .split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
+        .filter(|word| !word.is_empty());
+    loop {
+        let mut here = words.clone();
+        let is_here = phrase.iter().all(|wanted| {
+            here.next().is_some_and(|word| word.eq_ignore_ascii_case(wanted.as_bytes()))
+        });
+        if is_here || words.next().is_none() {
+            return is_here;
+        }
+    }
 }
 
 fn as_number(text: &str) -> Option<f64> {
@@ -327,4 +360,24 @@ fn compile(pattern: &str, case: Case) -> Result<Regex, QueryErrorKind> {
             let text = error.to_string();
             QueryErrorKind::Regex(text.lines().last().unwrap_or_default().trim().to_owned())
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn phrases_of_ascii_are_those_of_any_text(
+            text in "[aAb1_ .-]{0,12}",
+            phrase in prop::collection::vec("[ab1_k]{1,2}|\u{212a}|é", 1..4),
+        ) {
+            let words: Vec<String> = words(&text).collect();
+            let expected = words.windows(phrase.len()).any(|window| window == phrase);
+            prop_assert_eq!(has_ascii_phrase(&text, &phrase), expected);
+            prop_assert_eq!(has_phrase(&text, &phrase.join(" "), &phrase), expected);
+        }
+    }
 }

@@ -91,6 +91,11 @@ impl Query {
         Projection::of(paths.into_iter().chain(fields.iter().copied()))
     }
 
+    /// Whether every event matches that has any value at all.
+    pub fn is_everything(&self) -> bool {
+        self.root.is_everything()
+    }
+
     /// Whether an event matches.
     pub fn matches(&self, event: &Value) -> bool {
         self.root.matches(event)

@@ -101,10 +101,12 @@ impl Parser {
             && let Some(field) = self.field_name()?
         {
             self.space();
+            // `*:` is any field, as no field is.
+            let field = (!field.is_any()).then_some(field);
             let clause = if self.peek() == Some('(') {
-                self.group(Some(&field))?
+                self.group(field.as_ref())?
             } else {
-                self.test(Some(field))?
+                self.test(field)?
             };
             return Ok(clause);
         }

@@ -7,10 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-
-use crate::event::query::prefilter::unusual_number;
 
 /// What of an event is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +23,15 @@ impl Projection {
         Self { paths: None }
     }
 
-    pub(super) fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+    /// What these paths lead to.
+    pub fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         Self { paths: Some(paths.map(str::to_owned).collect()) }
     }
 
     /// The asked part of a line without its newline; `None` if the line is no JSON.
     pub fn parse(&self, line: &[u8]) -> Option<Value> {
         let line = str::from_utf8(line).ok()?;
-        let Some(paths) = self.paths.as_ref().filter(|_| !is_unusual(line)) else {
+        let Some(paths) = &self.paths else {
             return serde_json::from_str(line).ok();
         };
         let mut reader = serde_json::Deserializer::from_str(line);
@@ -102,16 +101,6 @@ impl<'p> Below<'p> {
     }
 }
 
-/// Whether a line has what is an error only where it is read: an escape that is half a character,
-/// a number that is too large, deep nesting.
-fn is_unusual(line: &str) -> bool {
-    let line = line.as_bytes();
-    let opens = line.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    OPEN_MAX < opens
-        || memchr::memmem::find(line, b"\\u").is_some()
-        || unusual_number(line).is_some()
-}
-
 /// The part of a value below which some paths go on.
 struct Part<'p> {
     paths: Vec<&'p str>,
@@ -142,7 +131,7 @@ impl<'de> Visitor<'de> for Part<'_> {
             let below = || self.paths.iter().filter_map(|path| Below::of(path, &key));
             let value = match below().min() {
                 None => {
-                    members.next_value::<IgnoredAny>()?;
+                    members.next_value::<Checked>()?;
                     continue;
                 }
                 Some(Below::End) => members.next_value()?,
@@ -190,5 +179,54 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 }
 
-/// Fewer levels than serde reads at most, 127.
-const OPEN_MAX: usize = 100;
+/// A value that is read as strictly as one that is kept, so that a line is JSON here if it is JSON
+/// to who parses all of it; what serde ignores may have half a character or a number too large.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}

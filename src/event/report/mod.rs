@@ -24,7 +24,7 @@ use crate::event::setting_text::SettingText;
 use crate::event::{PERIMETER_ACTION, UPDATE_ACTION};
 use crate::iam::{AccountId, IdentityType};
 use crate::perimeter::{AccountSetting, TypeSetting};
-use crate::verdict::Mode;
+use crate::verdict::{Decision, Mode};
 
 pub use answer::{
     AccountDenials, Added, AddedBy, Admitted, Allowlist, Days, IdentityDenials, Observed,
@@ -246,16 +246,28 @@ impl ReadinessTally {
         }
     }
 
+    /// Which setting comes next, as far as the settings tell; else a proposed one that was asked
+    /// lately.
+    fn next_setting(&self, setting: Option<&AccountSetting>) -> ObservedBy {
+        let is_proposed = setting.map(|setting| {
+            IdentityType::ALL.into_iter().any(|kind| setting.candidate(kind).is_some())
+        });
+        let is_candidate = match is_proposed {
+            Some(is_proposed) => is_proposed && self.candidate.last.is_some(),
+            None => self.candidate.is_newer_than(&self.report_only),
+        };
+        if is_candidate { ObservedBy::Candidate } else { ObservedBy::ReportOnly }
+    }
+
     /// The report on what was counted, with what is known of the account's setting.
     pub fn finish(mut self, known: KnownSetting<'_>) -> ReadinessReport {
         while !self.asked.is_empty() {
             self.forget_first();
         }
-        // A proposed setting that was asked lately is the one that comes next.
-        let (by, mut observation) = if self.candidate.is_newer_than(&self.report_only) {
-            (ObservedBy::Candidate, self.candidate)
-        } else {
-            (ObservedBy::ReportOnly, self.report_only)
+        let by = self.next_setting(known.setting());
+        let mut observation = match by {
+            ObservedBy::Candidate => self.candidate,
+            ObservedBy::ReportOnly => self.report_only,
         };
         let observed = observation.first.zip(observation.last).map(|(first, last)| Observed {
             by,
@@ -267,10 +279,12 @@ impl ReadinessTally {
         let tracks: Vec<&Track> = observation.tracks.values().collect();
         let coverage = self.runs.finish(&tracks, now);
         let days = Days::of(&coverage, &observation.days);
-        let denials = observation.account_denials();
+        let admits = |caller: &str, kind: &str| admits(known.setting()?, by, caller, kind);
+        let denials = observation.account_denials(&admits);
+        let ungrouped = observation.ungrouped(&admits);
         let open = denials.iter().filter(|account| account.suggestion.is_open());
         let requests = open.clone().map(|account| account.requests).sum::<u64>();
-        let readiness = match (&observed, requests + observation.ungrouped) {
+        let readiness = match (&observed, requests + ungrouped) {
             (None, _) => Readiness::NeverObserved,
             (Some(_), 0) => Readiness::Ready,
             (Some(_), requests) => Readiness::WouldDeny { requests, accounts: open.count() },
@@ -283,7 +297,7 @@ impl ReadinessTally {
             coverage,
             days,
             denials,
-            ungrouped_denials: observation.ungrouped,
+            ungrouped_denials: ungrouped,
             allowlist: known.setting().map(|setting| Allowlist::of(setting, by, &admitted)),
             admitted,
             added: std::mem::take(&mut observation.added),
@@ -361,6 +375,20 @@ fn asked_setting(
         ObservedBy::Candidate => setting.candidate(kind),
         ObservedBy::ReportOnly => Some(setting.enforced(kind)),
     }
+}
+
+/// What a setting says to a caller account and identity type, once it is `limited`.
+fn admits(
+    setting: &AccountSetting,
+    by: ObservedBy,
+    caller: &str,
+    identity_type: &str,
+) -> Option<Decision> {
+    let kind = IdentityType::ALL.into_iter().find(|kind| kind.as_str() == identity_type)?;
+    // A type without a proposal keeps what is in force.
+    let of_type = asked_setting(setting, kind, by).unwrap_or_else(|| setting.enforced(kind));
+    let limited = TypeSetting { mode: Mode::Limited, ..of_type.clone() };
+    Some(limited.check(AccountId::parse(caller).ok()).decision)
 }
 
 /// Whether that part records the permits of a type.

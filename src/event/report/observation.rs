@@ -15,6 +15,7 @@ use crate::event::report::{
     ResourceDenials, Suggestion,
 };
 use crate::event::time;
+use crate::verdict::Decision;
 
 /// What one setting said.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Observation {
     pub(super) first: Option<UnixMillis>,
     pub(super) last: Option<UnixMillis>,
     pub(super) denials: BTreeMap<GroupKey, Group>,
+    /// Who was let in, since a setting that is another one by now may not.
+    permitted: BTreeMap<GroupKey, Group>,
     /// Denials that are in no group, as there are too many groups.
     pub(super) ungrouped: u64,
     pub(super) by_caller: Histogram,
@@ -66,6 +69,9 @@ struct Permits {
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
     denials: u64,
+    permits: u64,
+    last_denied: Option<UnixMillis>,
+    last_permitted: Option<UnixMillis>,
     /// The place of its present addition.
     addition: Option<usize>,
 }
@@ -84,9 +90,13 @@ impl Span {
     }
 
     fn add(&mut self, at: UnixMillis) {
-        self.requests += 1;
-        self.first = self.first.min(at);
-        self.last = self.last.max(at);
+        self.merge(Self { requests: 1, first: at, last: at });
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
     }
 }
 
@@ -107,6 +117,12 @@ impl Observation {
 
     pub(super) fn permit(&mut self, seen: &Seen<'_>) {
         self.count_addition(seen);
+        if let Some(standing) = self.standing(seen.caller, seen.identity_type) {
+            standing.permits += 1;
+            standing.last_permitted = standing.last_permitted.max(Some(seen.at));
+        }
+        // One that has no room is counted by its standing.
+        let _: bool = add_to(&mut self.permitted, &mut self.resources, seen);
         if !self.permits.contains_key(seen.caller) && GROUPS_MAX <= self.permits.len() {
             return;
         }
@@ -174,31 +190,11 @@ impl Observation {
     pub(super) fn deny(&mut self, seen: &Seen<'_>) {
         self.denied(seen.caller, seen.identity_type);
         self.by_caller.add(seen.at, seen.caller);
-        let text = |pointer| text(seen.event, pointer).to_owned();
-        let key = (seen.caller.to_owned(), seen.identity_type.to_owned(), text("/initiator/id"));
-        if !self.denials.contains_key(&key) && GROUPS_MAX <= self.denials.len() {
-            self.ungrouped += 1;
-            return;
+        if let Some(standing) = self.standing(seen.caller, seen.identity_type) {
+            standing.last_denied = standing.last_denied.max(Some(seen.at));
         }
-        let group = self.denials.entry(key).or_insert_with(|| Group {
-            name: text("/initiator/name"),
-            span: Span::at(seen.at),
-            resources: BTreeMap::new(),
-            other_resources: 0,
-        });
-        group.span.add(seen.at);
-        let resource = text("/target/id");
-        let has_room =
-            self.resources < RESOURCES_MAX && group.resources.len() < IDENTITY_RESOURCES_MAX;
-        match group.resources.get_mut(&resource) {
-            Some(span) => span.add(seen.at),
-            None if has_room => {
-                let mut span = Span::at(seen.at);
-                span.add(seen.at);
-                group.resources.insert(resource, span);
-                self.resources += 1;
-            }
-            None => group.other_resources += 1,
+        if !add_to(&mut self.denials, &mut self.resources, seen) {
+            self.ungrouped += 1;
         }
     }
 
@@ -236,21 +232,29 @@ impl Observation {
         admitted
     }
 
-    pub(super) fn account_denials(&self) -> Vec<AccountDenials> {
-        let mut accounts: BTreeMap<&str, Vec<IdentityDenials>> = BTreeMap::new();
-        for ((caller, identity_type, id), group) in &self.denials {
-            accounts.entry(caller).or_default().push(IdentityDenials {
-                identity_type: identity_type.clone(),
-                id: id.clone(),
-                name: group.name.clone(),
-                requests: group.span.requests,
-                first: group.span.first,
-                last: group.span.last,
-                resources: group.resources(),
-                other_resources: group.other_resources,
-            });
+    /// Who would be denied, or was and would not be any more. `admits`: what the setting that comes
+    /// next says to a caller account and identity type, where it is known.
+    pub(super) fn account_denials(&self, admits: Admits<'_>) -> Vec<AccountDenials> {
+        let mut accounts: BTreeMap<(&str, Decision), BTreeMap<&GroupKey, Group>> = BTreeMap::new();
+        for (key, group) in &self.denials {
+            let (caller, identity_type, _) = key;
+            let next = self.next_decision(caller, identity_type, admits);
+            accounts.entry((caller, next)).or_default().insert(key, group.clone());
         }
-        let accounts = accounts.into_iter().map(|(caller, mut identities)| {
+        // Who was let in counts where the next setting is another one than was asked.
+        for (key, group) in &self.permitted {
+            let (caller, identity_type, _) = key;
+            if admits(caller, identity_type) == Some(Decision::Deny) {
+                let identities = accounts.entry((caller, Decision::Deny)).or_default();
+                identities
+                    .entry(key)
+                    .and_modify(|known| known.merge(group))
+                    .or_insert_with(|| group.clone());
+            }
+        }
+        let accounts = accounts.into_iter().map(|((caller, next), identities)| {
+            let mut identities: Vec<_> =
+                identities.into_iter().map(|(key, group)| group.identity(key)).collect();
             identities.sort_by_key(|identity| std::cmp::Reverse(identity.requests));
             let first = identities.iter().map(|identity| identity.first).min();
             let last = identities.iter().map(|identity| identity.last).max();
@@ -259,35 +263,104 @@ impl Observation {
                 requests: identities.iter().map(|identity| identity.requests).sum(),
                 first: first.unwrap_or_default(),
                 last: last.unwrap_or_default(),
-                suggestion: self.suggestion(caller, last, identities.len()),
+                suggestion: suggestion(caller, next, identities.len()),
                 identities,
             }
         });
         let mut accounts: Vec<_> = accounts.collect();
-        accounts.sort_by_key(|account| std::cmp::Reverse(account.requests));
+        // What is to be dealt with comes first.
+        accounts.sort_by_key(|it| std::cmp::Reverse((it.suggestion.is_open(), it.requests)));
         accounts
     }
 
-    fn suggestion(
-        &self,
-        caller: &str,
-        last_denied: Option<UnixMillis>,
-        identities: usize,
-    ) -> Suggestion {
-        let last_permitted = self.permits.get(caller).map(|permits| permits.span.last);
-        if last_denied < last_permitted {
-            Suggestion::LeaveResolved
-        } else if identities <= PROFILE_IDENTITIES_MAX {
-            Suggestion::TrustedProfile
-        } else if caller.is_empty() {
-            Suggestion::LeaveNoAccount
-        } else {
-            Suggestion::Allowlist
-        }
+    /// Requests that would be denied and are in no group.
+    pub(super) fn ungrouped(&self, admits: Admits<'_>) -> u64 {
+        let denied = |caller: &str, kind: &str| admits(caller, kind) == Some(Decision::Deny);
+        let standings = self.standings.iter().filter(|((caller, kind), _)| denied(caller, kind));
+        let permits: u64 = standings.map(|(_, standing)| standing.permits).sum();
+        let groups = self.permitted.iter().filter(|((caller, kind, _), _)| denied(caller, kind));
+        let grouped: u64 = groups.map(|(_, group)| group.span.requests).sum();
+        self.ungrouped + permits.saturating_sub(grouped)
+    }
+
+    /// What becomes of a caller account and identity type that was denied.
+    fn next_decision(&self, caller: &str, identity_type: &str, admits: Admits<'_>) -> Decision {
+        admits(caller, identity_type).unwrap_or_else(|| {
+            let key = (caller.to_owned(), identity_type.to_owned());
+            match self.standings.get(&key) {
+                Some(standing) if standing.last_denied < standing.last_permitted => {
+                    Decision::Permit
+                }
+                Some(_) | None => Decision::Deny,
+            }
+        })
     }
 }
 
+/// What a caller account and an identity type would be told; `None` if it is not known.
+pub(super) type Admits<'a> = &'a dyn Fn(&str, &str) -> Option<Decision>;
+
+fn suggestion(caller: &str, next: Decision, identities: usize) -> Suggestion {
+    match next {
+        Decision::Permit => Suggestion::LeaveResolved,
+        Decision::Deny if identities <= PROFILE_IDENTITIES_MAX => Suggestion::TrustedProfile,
+        Decision::Deny if caller.is_empty() => Suggestion::LeaveNoAccount,
+        Decision::Deny => Suggestion::Allowlist,
+    }
+}
+
+/// Counts a request to its identity's group; false if there is no room for another group.
+fn add_to(groups: &mut BTreeMap<GroupKey, Group>, resources: &mut usize, seen: &Seen<'_>) -> bool {
+    let text = |pointer| text(seen.event, pointer).to_owned();
+    let key = (seen.caller.to_owned(), seen.identity_type.to_owned(), text("/initiator/id"));
+    if !groups.contains_key(&key) && GROUPS_MAX <= groups.len() {
+        return false;
+    }
+    let group = groups.entry(key).or_insert_with(|| Group {
+        name: text("/initiator/name"),
+        span: Span::at(seen.at),
+        resources: BTreeMap::new(),
+        other_resources: 0,
+    });
+    group.span.add(seen.at);
+    let resource = text("/target/id");
+    let has_room = *resources < RESOURCES_MAX && group.resources.len() < IDENTITY_RESOURCES_MAX;
+    match group.resources.get_mut(&resource) {
+        Some(span) => span.add(seen.at),
+        None if has_room => {
+            let mut span = Span::at(seen.at);
+            span.add(seen.at);
+            group.resources.insert(resource, span);
+            *resources += 1;
+        }
+        None => group.other_resources += 1,
+    }
+    true
+}
+
 impl Group {
+    fn merge(&mut self, other: &Self) {
+        self.span.merge(other.span);
+        for (resource, span) in &other.resources {
+            let known = self.resources.entry(resource.clone());
+            known.and_modify(|known| known.merge(*span)).or_insert(*span);
+        }
+        self.other_resources += other.other_resources;
+    }
+
+    fn identity(&self, (_, identity_type, id): &GroupKey) -> IdentityDenials {
+        IdentityDenials {
+            identity_type: identity_type.clone(),
+            id: id.clone(),
+            name: self.name.clone(),
+            requests: self.span.requests,
+            first: self.span.first,
+            last: self.span.last,
+            resources: self.resources(),
+            other_resources: self.other_resources,
+        }
+    }
+
     fn resources(&self) -> Vec<ResourceDenials> {
         let mut resources: Vec<_> = self
             .resources

@@ -18,6 +18,7 @@ struct Given {
     enforced: bool,
     candidate: bool,
     owner: &'static str,
+    kind: &'static str,
 }
 
 const DENIED: Given = Given {
@@ -28,6 +29,7 @@ const DENIED: Given = Given {
     enforced: false,
     candidate: false,
     owner: OWNER,
+    kind: "user",
 };
 
 fn event(given: Given) -> (UnixMillis, Value) {
@@ -38,7 +40,7 @@ fn event(given: Given) -> (UnixMillis, Value) {
         "target": {"id": format!("arn:aws:orders::59bc:order/{}", given.day)},
         "requestData": {
             "resource": {"attributes": {"accountId": given.owner}},
-            "subject": {"attributes": {"token.account.bss": given.caller, "identityType": "user"}}},
+            "subject": {"attributes": {"token.account.bss": given.caller, "identityType": given.kind}}},
         "responseData": {"isEnforced": given.enforced, "candidate": given.candidate,
             "decision": given.decision},
     });
@@ -50,6 +52,10 @@ const ALL: Window = Window { since: None, until: UnixMillis(START + 1000 * DAY_S
 
 /// The report on events of one run that loses none, at its last event.
 fn report(events: &[Given]) -> ReadinessReport {
+    report_with(events, None)
+}
+
+fn report_with(events: &[Given], setting: Option<&AccountSetting>) -> ReadinessReport {
     let last = events.iter().map(|given| event(*given).0).max().unwrap();
     let mut tally = ReadinessTally::new(OWNER, Window { since: None, until: last });
     for (given, sequence) in events.iter().zip(1..) {
@@ -58,7 +64,62 @@ fn report(events: &[Given]) -> ReadinessReport {
         event["responseData"]["sequence"] = json!(sequence);
         tally.add(at, &event);
     }
-    tally.finish(KnownSetting::Unknown)
+    tally.finish(setting.map_or(KnownSetting::Unknown, KnownSetting::AtEnd))
+}
+
+/// A setting of report-only, for each type with this allowlist, and a proposal for users.
+fn by_type(allowlists: [&[&str]; 3], proposed: Option<&[&str]>) -> AccountSetting {
+    let of = |mode, allowlist: &[&str]| {
+        let accounts = allowlist.iter().map(|account| AccountId::parse(account).unwrap());
+        TypeSetting { mode, allowlist: Arc::new(accounts.collect()) }
+    };
+    let proposed = proposed.map(|allowlist| of(Mode::Limited, allowlist));
+    AccountSetting::new(allowlists.map(|list| of(Mode::ReportOnly, list)), [proposed, None, None])
+}
+
+#[test]
+fn an_account_that_is_admitted_with_one_type_is_not_with_another() {
+    let events = [DENIED, Given { day: 1, decision: "Permit", kind: "service_id", ..DENIED }];
+    let known_setting = by_type([&[], &["f714"], &[]], None);
+    for known in [None, Some(&known_setting)] {
+        let report = report_with(&events, known);
+        assert_eq!(report.readiness, Readiness::WouldDeny { requests: 1, accounts: 1 });
+        assert_eq!(report.denials[0].suggestion, Suggestion::TrustedProfile);
+    }
+    // Both types together, of which one is dealt with: two rows.
+    let later = Given { day: 2, decision: "Permit", ..DENIED };
+    let other = Given { kind: "service_id", day: 3, ..DENIED };
+    let report = report(&[events[0], later, other]);
+    let suggestions: Vec<_> = report.denials.iter().map(|it| it.suggestion).collect();
+    assert_eq!(suggestions, [Suggestion::TrustedProfile, Suggestion::LeaveResolved]);
+    assert_eq!(report.readiness, Readiness::WouldDeny { requests: 1, accounts: 1 });
+}
+
+#[test]
+fn who_was_taken_off_the_allowlist_would_be_denied() {
+    let permitted = Given { decision: "Permit", day: 1, ..DENIED };
+    for events in [&[permitted, permitted][..], &[DENIED, permitted, permitted]] {
+        let none = by_type([&[], &[], &[]], None);
+        let report = report_with(events, Some(&none));
+        let requests = u64::try_from(events.len()).unwrap();
+        assert_eq!(report.readiness, Readiness::WouldDeny { requests, accounts: 1 });
+        assert_eq!(report.denials[0].requests, requests);
+        // As long as it is on the list, it is not.
+        let listed = by_type([&["f714"], &[], &[]], None);
+        assert_eq!(report_with(events, Some(&listed)).readiness, Readiness::Ready);
+    }
+}
+
+#[test]
+fn a_proposal_that_is_gone_does_not_count() {
+    let proposed = Given { candidate: true, decision: "Permit", ..DENIED };
+    let events = [DENIED, proposed, Given { day: 1, ..DENIED }];
+    let gone = report_with(&events, Some(&by_type([&[], &[], &[]], None)));
+    assert_eq!(gone.observed.map(|observed| observed.by), Some(ObservedBy::ReportOnly));
+    assert_eq!(gone.readiness, Readiness::WouldDeny { requests: 2, accounts: 1 });
+    let there = report_with(&events, Some(&by_type([&[], &[], &[]], Some(&["f714"]))));
+    assert_eq!(there.observed.map(|observed| observed.by), Some(ObservedBy::Candidate));
+    assert_eq!(there.readiness, Readiness::Ready);
 }
 
 #[test]

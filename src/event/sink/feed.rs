@@ -169,6 +169,8 @@ impl<S: Sink> Feed<S> {
             match self.read_once(&saved.cursor.position).await {
                 Ok((batch, after)) if !batch.bytes.is_empty() => {
                     self.note_missing(batch.missing, saved);
+                    // What is held is not lost when its segment goes.
+                    self.positions.set_read(&self.spec.name, &after);
                     return Some(Rest { lines: Lines::new(batch.bytes.into()), after });
                 }
                 Ok(_) => {}
@@ -206,9 +208,11 @@ impl<S: Sink> Feed<S> {
     }
 
     /// Counts what was gone before it was delivered.
-    fn note_missing(&self, events: u64, saved: &mut Saved) {
+    /// Notes what was removed unread, unless who removed it did.
+    fn note_missing(&self, missing: u64, saved: &mut Saved) {
+        let sink = &*self.spec.name;
+        let events = self.positions.unnoted(sink, missing);
         if 0 < events {
-            let sink = &*self.spec.name;
             tracing::error!(sink, events, "events were removed before they were delivered");
             telemetry::sink_deliveries(sink, DeliveryResult::Missed, events);
             saved.cursor.missed += events;
@@ -329,6 +333,9 @@ impl<S: Sink> Feed<S> {
     }
 
     async fn save_if_due(&mut self, saved: &mut Saved) {
+        let missed = self.positions.take_missed(&self.spec.name);
+        saved.cursor.missed += missed;
+        saved.is_dirty |= 0 < missed;
         let now = SystemClock.tick();
         let is_due = saved
             .written_at

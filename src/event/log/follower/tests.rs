@@ -307,8 +307,7 @@ fn a_block_that_rotted_is_passed_over_and_counted() {
     fs::write(&path, bytes).unwrap();
     let mut follower = Follower::open(log.directory(), Position::default()).unwrap();
     let (all, missing) = rest(&mut follower);
-    let read = u64::try_from(all.len()).unwrap();
-    assert_eq!((read, missing), (30_000 - block.events, block.events));
+    assert_eq!((u64::try_from(all.len()).unwrap(), missing), (30_000 - block.events, block.events));
 }
 
 #[test]
@@ -335,12 +334,12 @@ fn the_end_is_where_writing_goes_on() {
     log.write("b", 0, &lines("b", 1..=3));
     log.close("b", 0);
     log.compress("b", 0);
-    let torn = lines("a", 4..=4);
-    let (torn, rest) = torn.split_at(20);
-    log.write("a", 0, torn);
+    let whole = lines("a", 4..=4);
+    let (head, tail) = whole.split_at(20);
+    log.write("a", 0, head);
     let mut follower = Follower::open_at_end(log.directory()).unwrap();
     check(&mut follower, "a", []);
-    log.write("a", 0, rest);
+    log.write("a", 0, tail);
     check(&mut follower, "a", 4..=4);
     log.write("c", 0, &lines("c", 1..=1));
     check(&mut follower, "c", 1..=1);

@@ -181,6 +181,31 @@ fn a_number_without_a_frame_is_closed_after_a_kill_and_kept_after_a_crash_of_the
 }
 
 #[test]
+fn numbers_of_dropped_events_stay_gaps() {
+    let mut run = Killed::new();
+    let layout = Layout::new("i", &segment::boot(), &[8192, 8192]);
+    let (rings, mut producers, mut consumers) =
+        Rings::create(&run.frames_path(), &layout).unwrap().split();
+    for number in 1..=30 {
+        let payload = run.payload(number);
+        put(&mut producers[0], &payload, number);
+    }
+    let mut dropped = 0;
+    consumers[0].drop_down_to(1, 2, |header| dropped = header.sequence);
+    assert!((1..25).contains(&dropped));
+    // A denial before the last dropped permit, a hole by a kill behind it.
+    let payload = run.payload(5);
+    put(&mut producers[1], &payload, 5);
+    let payload = run.payload(33);
+    put(&mut producers[1], &payload, 33);
+    drop((rings, producers, consumers));
+    run.recover();
+    let kept = (dropped + 1..=30).map(|number| (number, number));
+    let expected: Vec<_> = [(5, 5)].into_iter().chain(kept).chain([(31, 33)]).collect();
+    run.check(&expected);
+}
+
+#[test]
 fn a_recovery_that_was_killed_itself_is_gone_on_with() {
     let mut run = Killed::new();
     run.frames(&segment::boot(), &[1, 2, 5, 6, 7]);

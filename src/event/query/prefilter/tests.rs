@@ -10,7 +10,7 @@ fn found(query: &Query, block: &str) -> Vec<String> {
     query.prefilter().candidates(block.as_bytes(), &mut lines);
     assert!(lines.is_sorted_by(|a, b| a.end < b.start), "{lines:?}");
     let projection = query.projection(&["eventTime"]);
-    let lines = lines.into_iter().map(|line| &block[line]).filter(|line| {
+    let lines = lines.into_iter().filter_map(|line| block.get(line)).filter(|line| {
         projection.parse(line.as_bytes()).is_some_and(|event| query.matches(&event))
     });
     lines.map(str::to_owned).collect()
@@ -24,10 +24,14 @@ fn matching(query: &Query, block: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
+fn block_of(lines: &[impl AsRef<str>]) -> String {
+    lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect()
+}
+
 #[track_caller]
 fn check(query: &str, lines: &[&str], expected: &[usize]) {
     let parsed = Query::parse(query).unwrap();
-    let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let block = block_of(lines);
     let expected: Vec<_> = expected.iter().map(|index| lines[*index].to_owned()).collect();
     assert_eq!(matching(&parsed, &block), expected, "{query}: the test is wrong");
     assert_eq!(found(&parsed, &block), expected, "{query}\n{:?}", parsed.prefilter());
@@ -53,6 +57,42 @@ fn a_text_is_found_however_json_writes_it() {
     check("a:permit OR a:*", &lines, &[0, 1, 2, 3, 4, 6]);
     check("+a:deny x", &lines, &[0, 1, 2, 3, 6]);
     check("a:deny AND a:it", &lines, &[1]);
+}
+
+#[test]
+fn words_side_by_side_are_found_whatever_is_between() {
+    let lines = [
+        r#"{"a":"192.0.2.10"}"#,
+        r#"{"a":"192\n0\t2\"10"}"#,
+        r#"{"a":"192\/0\\2-\u00e9 10"}"#,
+        r#"{"a":"192 0 – 2 \u2028 10"}"#,
+        r#"{"a":"192.0.10.2"}"#,
+        r#"{"a":"192.0"}"#,
+        r#"{"a":"2.10"}"#,
+        r#"{"a":"x192.0.2.10"}"#,
+        r#"{"a":192.0,"b":2.10}"#,
+    ];
+    check("a:192.0.2.10", &lines, &[0, 1, 3]);
+    check("a:\"192 0\"", &lines, &[0, 1, 2, 3, 4, 5, 8]);
+    check("a:2.10", &lines, &[0, 1, 3, 6, 7]);
+    check("2.1", &lines, &[8]);
+    check("a:\"Two WORDS\"", &[r#"{"a":"tWO, words"}"#, r#"{"a":"two other words"}"#], &[0]);
+}
+
+#[test]
+fn a_text_without_regard_to_case_is_found_at_its_first_place() {
+    for (needle, text, expected) in [
+        ("deny", "Permit DEN DENY deny", Some(11)),
+        ("deny", "permit", None),
+        ("d", "permiD", Some(5)),
+        ("a1234567b", "1234567 x1234567b A1234567B", Some(18)),
+        ("12345678", "x12345678", Some(1)),
+        ("x", "", None),
+        ("yyyy", "yyy", None),
+    ] {
+        let finder = Finder::of([Needle::any_case(needle)].iter()).unwrap();
+        assert_eq!(finder.find(text.as_bytes()), expected, "{needle} in {text}");
+    }
 }
 
 #[test]
@@ -134,8 +174,8 @@ fn usual_queries_have_a_filter_and_doubtful_ones_none() {
 #[test]
 fn the_rarest_of_several_texts_is_looked_for() {
     let query = Query::parse(r#"responseData.isEnforced:"false" AND responseData.decision:"Deny""#);
-    let Some(Finder::Several(regex)) = query.unwrap().prefilter().primary else { panic!("none") };
-    assert_eq!(regex.as_str(), "(?i:deny)");
+    let primary = query.unwrap().prefilter().primary.unwrap();
+    assert_eq!(primary.find(b"false, Deny"), Some(7));
 }
 
 #[test]
@@ -218,7 +258,7 @@ fn texts() -> impl Strategy<Value = String> {
         "", " ", "-", ".", ":", "/", "\\", "\"", "\t", "\u{2028}", "é", "*", "@",
     ]);
     prop::collection::vec((words, marks), 0..4)
-        .prop_map(|parts| parts.into_iter().map(|(word, mark)| format!("{word}{mark}")).collect())
+        .prop_map(|parts| parts.into_iter().flat_map(|(word, mark)| [word, mark]).collect())
 }
 
 /// A text as some writer of JSON has it.
@@ -232,7 +272,7 @@ fn written(text: &str, escapes: u64) -> String {
             '\t' => line.push_str("\\t"),
             _ if escaped => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    line.push_str(&format!("\\u{unit:04X}"));
+                    line.extend(["\\u", &format!("{unit:04X}")]);
                 }
             }
             _ => line.push(c),
@@ -373,7 +413,7 @@ proptest! {
             Ok(parsed) => parsed,
             Err(error) => return Err(TestCaseError::fail(format!("{query}: {error}"))),
         };
-        let block: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let block = block_of(&lines);
         prop_assert_eq!(found(&parsed, &block), matching(&parsed, &block));
     }
 }
