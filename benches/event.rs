@@ -12,8 +12,12 @@ use crossgate::event::frame::{self, Record};
 use crossgate::event::log::{Appended, EventAppender, EventLog};
 use crossgate::event::query::Query;
 use crossgate::event::wire::Renderer;
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput};
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput, StatementNote};
+use crossgate::iam::{
+    AccountId, Identity, IdentityKind, IdentityType, Recording, RouteContext, RouteKey,
+    RouteValues, Transport,
+};
+use crossgate::policy::{Effect, Missing};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use divan::{AllocProfiler, Bencher, black_box};
 
@@ -113,6 +117,38 @@ fn one(appender: &mut EventAppender, identity: &Identity, ids: &mut EventIds) ->
 fn encode(bencher: Bencher<'_, '_>) {
     let (identity, mut ids) = (identity(), EventIds::with_seed(1));
     let event = event(&identity, &mut ids);
+    let mut frame = Vec::with_capacity(frame::EVAL_FRAME_BYTES_MAX);
+    bencher.bench_local(|| {
+        frame.clear();
+        frame::encode_eval(black_box(&event), &mut frame);
+    });
+}
+
+/// The frame of a policy's event: a statement, two session tags, a key of the route, and what the
+/// token tells.
+#[divan::bench]
+fn encode_of_policies(bencher: Bencher<'_, '_>) {
+    let mut identity = identity();
+    identity.session_tags =
+        [("team", "red"), ("cost-center", "4711")].map(|(k, v)| (k.into(), v.into())).into();
+    (identity.mfa, identity.issued_at) = (Some(true), Some(UnixSeconds(1_760_104_800)));
+    let keys =
+        [RouteKey { key: "orders:kind".into(), fixed: Box::default(), recording: Recording::Told }];
+    let mut values = RouteValues::default();
+    values.push_one(["standard"]);
+    let statements =
+        [StatementNote { policy: "readers", sid: "Read", index: 0, effect: Effect::Allow }];
+    let event = EvalEvent {
+        by: DecidedBy::Policy { statements: &statements, missing: Missing::default() },
+        input: PolicyInput {
+            key_action: "kms:Decrypt",
+            transport: Transport::Tls,
+            user_agent: Some("curl/8.5"),
+            referer: None,
+            context: RouteContext::new(&keys, &values),
+        },
+        ..event(&identity, &mut EventIds::with_seed(1))
+    };
     let mut frame = Vec::with_capacity(frame::EVAL_FRAME_BYTES_MAX);
     bencher.bench_local(|| {
         frame.clear();

@@ -113,33 +113,38 @@ fn read_from(window: &Window) -> Option<UnixMillis> {
     window.since.map(|since| UnixMillis(since.0.saturating_sub(LOOK_BACK_MS)))
 }
 
-/// Reads the log from some time before a window, on all cores: these fields of each event, with the
-/// oldest event first.
-pub(super) fn each_event(
+/// Reads the log from some time before a window: on all cores, what `make` takes of these fields of
+/// each event; then, the oldest event first, `take`.
+pub(super) fn each_event<T: Send>(
     directory: &Path,
     window: &Window,
     fields: &[&str],
-    mut take: impl FnMut(UnixMillis, &Value),
+    make: impl Fn(UnixMillis, &Value) -> T + Sync,
+    mut take: impl FnMut(UnixMillis, T),
 ) -> Result<(), EvidenceError> {
     let all = Query::parse("").map_err(EventsError::from)?;
     let read = log::Window { since: read_from(window), until: Some(window.until) };
     let scan = Scan::open(directory, &all, fields, read, Order::OldestFirst)?;
     let progress = Progress::new(scan.bytes());
-    let mut waiting: BinaryHeap<Reverse<Waiting>> = BinaryHeap::new();
-    let mut unreadable_lines = 0;
-    scan.run(Waiting::new, |part| {
-        unreadable_lines += part.unreadable_lines;
-        progress.advance(part.bytes);
-        waiting.extend(part.found.into_iter().map(Reverse));
-        while let Some(Reverse(next)) = waiting.peek() {
-            if part.horizon.is_some_and(|horizon| horizon <= next.time) {
-                break;
+    let mut waiting = BinaryHeap::new();
+    let (mut unreadable_lines, mut number) = (0, 0_u64);
+    scan.run(
+        |time, event, _line| (time, make(time, event)),
+        |part| {
+            unreadable_lines += part.unreadable_lines;
+            progress.advance(part.bytes);
+            for (time, made) in part.found {
+                number += 1;
+                waiting.push(Reverse(Waiting { time, number, made }));
             }
-            take(next.time, &next.event);
-            waiting.pop();
-        }
-        Ok::<_, EvidenceError>(ControlFlow::Continue(()))
-    })?;
+            let is_due = |next: &Waiting<T>| part.horizon.is_none_or(|until| next.time < until);
+            while waiting.peek().is_some_and(|Reverse(next)| is_due(next)) {
+                let Some(Reverse(next)) = waiting.pop() else { break };
+                take(next.time, next.made);
+            }
+            Ok::<_, EvidenceError>(ControlFlow::Continue(()))
+        },
+    )?;
     progress.finish();
     if 0 < unreadable_lines {
         let lines = counted(unreadable_lines, "line is no event", "lines are no events");
@@ -148,40 +153,35 @@ pub(super) fn each_event(
     Ok(())
 }
 
-/// An event that waits until no older one can come.
-#[derive(Debug)]
-struct Waiting {
+/// What was made of an event, until no older one can come.
+struct Waiting<T> {
     time: UnixMillis,
-    id: Box<str>,
-    event: Value,
+    /// Events of one time stay in the order in which they stand.
+    number: u64,
+    made: T,
 }
 
-impl Waiting {
-    fn new(time: UnixMillis, event: &Value, _line: &[u8]) -> Self {
-        let id = event.get("id").and_then(Value::as_str).unwrap_or_default();
-        Self { time, id: id.into(), event: event.clone() }
-    }
-
-    fn key(&self) -> (UnixMillis, &str) {
-        (self.time, &self.id)
+impl<T> Waiting<T> {
+    fn key(&self) -> (UnixMillis, u64) {
+        (self.time, self.number)
     }
 }
 
-impl PartialEq for Waiting {
+impl<T> PartialEq for Waiting<T> {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Waiting {}
+impl<T> Eq for Waiting<T> {}
 
-impl PartialOrd for Waiting {
+impl<T> PartialOrd for Waiting<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Waiting {
+impl<T> Ord for Waiting<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())
     }

@@ -12,7 +12,7 @@ use crate::cli::evidence::{
     CONFIG_FILE, EvidenceError, PlaceArgs, each_event, fail, read_settings, window,
 };
 use crate::config;
-use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
+use crate::event::replay::{Proposal, Replay, ReplayReport, Scope, Told};
 use crate::event::report::Colour;
 use crate::policy::directory::{self, PoliciesConfig};
 use crate::policy::set::{PolicySets, UnknownCallers};
@@ -71,7 +71,8 @@ fn replay(args: &ReplayArgs) -> Result<ReplayReport, EvidenceError> {
     let place = PlaceArgs { config: args.config.clone(), dir: args.events.clone() };
     let log = place.view()?;
     let mut replay = Replay::new(Proposal { settings, policies }, Scope::All, window);
-    each_event(log.path(), &window, &Replay::FIELDS, |at, event| replay.add(at, event))?;
+    let take = |at, told| replay.take(at, told);
+    each_event(log.path(), &window, &Replay::FIELDS, Told::of, take)?;
     let report = replay.finish();
     if report.requests == 0 {
         return Err(EvidenceError::NothingRecorded { directory: log.path().to_owned() });

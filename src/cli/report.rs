@@ -8,7 +8,9 @@ use anstream::ColorChoice;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::evidence::{EvidenceError, PlaceArgs, each_event, fail, read_settings, window};
-use crate::event::report::{Colour, Readiness, ReadinessReport, ReadinessTally};
+use crate::event::report::{
+    Colour, KnownSetting, Readiness, ReadinessReport, ReadinessTally, Reduced,
+};
 use crate::iam::AccountId;
 use crate::perimeter::AccountSetting;
 
@@ -74,10 +76,18 @@ fn readiness(args: &ReadinessArgs) -> Result<Readiness, EvidenceError> {
     let setting = setting(args)?;
     let mut tally = ReadinessTally::new(args.account.as_str(), window);
     let log = args.place.view()?;
-    each_event(log.path(), &window, &ReadinessTally::FIELDS, |at, event| {
-        tally.add(at, event);
-    })?;
-    let report = tally.finish(setting.as_ref());
+    each_event(
+        log.path(),
+        &window,
+        &ReadinessTally::FIELDS,
+        |_, event| Reduced::of(event, args.account.as_str()),
+        |at, reduced| tally.take(at, &reduced),
+    )?;
+    let report = tally.finish(match (&setting, &args.until) {
+        (None, _) => KnownSetting::Unknown,
+        (Some(setting), None) => KnownSetting::AtEnd(setting),
+        (Some(setting), Some(_)) => KnownSetting::Later(setting),
+    });
     print(&report, args.format)?;
     Ok(report.readiness)
 }

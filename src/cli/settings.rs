@@ -13,7 +13,7 @@ use crate::cli::evidence::{CONFIG_FILE, EvidenceError, each_event, fail, window}
 use crate::clock::SystemClock;
 use crate::config;
 use crate::event::log::{EventLog, LogView, ReadError, new_instance};
-use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
+use crate::event::replay::{Proposal, Replay, ReplayReport, Scope, Told};
 use crate::event::report::{counted, printable};
 use crate::event::setting_text::setting_text;
 use crate::event::{EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator};
@@ -147,10 +147,8 @@ fn replay(
     let proposal = Proposal { settings: Some(Arc::new(promotion.index())), policies: None };
     let mut replay = Replay::new(proposal, Scope::CandidateOf(args.account), window);
     let log = LogView::open(&events.directory).map_err(EvidenceError::Output)?;
-    let read = each_event(log.path(), &window, &Replay::FIELDS, |at, event| {
-        replay.add(at, event);
-    });
-    match read {
+    let take = |at, told| replay.take(at, told);
+    match each_event(log.path(), &window, &Replay::FIELDS, Told::of, take) {
         // Where nothing ever ran, nothing is recorded.
         Err(EvidenceError::Read(ReadError { source, .. }))
             if source.kind() == io::ErrorKind::NotFound => {}

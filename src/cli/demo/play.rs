@@ -18,7 +18,7 @@ use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::{Asked, SWITCHED, Switch};
 use crate::clock::SystemClock;
 use crate::event::replay::{Proposal, Replay, ReplayReport, Scope};
-use crate::event::report::{ReadinessReport, ReadinessTally, Window};
+use crate::event::report::{KnownSetting, ReadinessReport, ReadinessTally, Window};
 use crate::iam::AccountId;
 use crate::perimeter::AccountSetting;
 use crate::settings;
@@ -48,7 +48,8 @@ pub(super) fn readiness(owner: &Owner, events: &[Value]) -> ReadinessReport {
     }
     let account = AccountId::parse(owner.id);
     let settings = settings::parse(&cast::settings()).ok().zip(account.ok());
-    tally.finish(settings.as_ref().map(|(settings, account)| settings.setting(*account)))
+    let setting = settings.as_ref().map(|(settings, account)| settings.setting(*account));
+    tally.finish(setting.map_or(KnownSetting::Unknown, KnownSetting::AtEnd))
 }
 
 /// What the record says to a setting that never was: the account admits nobody.

@@ -10,13 +10,14 @@ mod text;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::decision::{self, Evaluation, PolicyVerdict, decide};
-use crate::event::report::{RunTally, Window};
+use crate::event::report::{RunMark, RunTally, Window};
 use crate::iam::{AccountId, Arn, AuthzRequest, Identity};
 use crate::perimeter::SettingsIndex;
 use crate::policy::request_context::{Known, RequestContext};
@@ -62,6 +63,25 @@ pub struct Replay {
     report: ReplayReport,
     /// Owner accounts by whether anything but enforced denials tells of them.
     owners: BTreeMap<AccountId, bool>,
+}
+
+/// What an event tells a replay.
+#[derive(Debug)]
+pub struct Told {
+    mark: Option<RunMark>,
+    decision: String,
+    recorded: Option<Box<Recorded>>,
+}
+
+impl Told {
+    /// What an event of a time tells.
+    pub fn of(at: UnixMillis, event: &Value) -> Self {
+        let decision = text_of(event, "/responseData/decisionId");
+        // An event that tells no decision is a request of its own.
+        let decision = if decision.is_empty() { text_of(event, "/id") } else { decision };
+        let recorded = Recorded::of(at, event).map(Box::new);
+        Self { mark: RunMark::of(event), decision: decision.to_owned(), recorded }
+    }
 }
 
 /// What replaying came to.
@@ -122,8 +142,21 @@ enum Ending {
 
 impl Replay {
     /// The fields of an event that count.
-    pub const FIELDS: [&str; 7] =
-        ["action", "eventTime", "id", "initiator", "requestData", "responseData", "target.id"];
+    pub const FIELDS: [&str; 13] = [
+        "action",
+        "eventTime",
+        "id",
+        "initiator",
+        "requestData",
+        "responseData.candidate",
+        "responseData.decision",
+        "responseData.decisionId",
+        "responseData.instance",
+        "responseData.isEnforced",
+        "responseData.reason",
+        "responseData.sequence",
+        "target.id",
+    ];
 
     /// A replay of a window's requests.
     pub fn new(proposal: Proposal, scope: Scope, window: Window) -> Self {
@@ -150,19 +183,21 @@ impl Replay {
 
     /// Takes an event, oldest first; those from before the window tell of missing ones.
     pub fn add(&mut self, at: UnixMillis, event: &Value) {
-        self.runs.add(at, event);
-        if !self.window.contains(at) {
-            return;
+        self.take(at, Told::of(at, event));
+    }
+
+    /// Takes what an event tells.
+    pub fn take(&mut self, at: UnixMillis, told: Told) {
+        let Told { mark, decision, recorded } = told;
+        if let Some(mark) = &mark {
+            self.runs.add(at, mark);
         }
-        let decision = text_of(event, "/responseData/decisionId");
-        // An event that tells no decision is a request of its own.
-        let decision = if decision.is_empty() { text_of(event, "/id") } else { decision };
-        if !self.pending.contains_key(decision) {
-            let Some(recorded) = Recorded::begin(at, event) else { return };
-            self.pending.insert(decision.to_owned(), recorded);
-        }
-        if let Some(recorded) = self.pending.get_mut(decision) {
-            recorded.add(event);
+        let Some(recorded) = recorded.filter(|_| self.window.contains(at)) else { return };
+        match self.pending.entry(decision) {
+            Entry::Occupied(mut pending) => pending.get_mut().merge(*recorded),
+            Entry::Vacant(place) => {
+                place.insert(*recorded);
+            }
         }
         if PENDING_MAX < self.pending.len()
             && let Some((_, oldest)) = self.pending.pop_first()

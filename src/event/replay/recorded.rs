@@ -62,15 +62,15 @@ struct Origin {
 }
 
 impl Recorded {
-    /// Begins a request with its first event; `None` for what is no evaluation that crossgate
+    /// What one of its events tells of a request; `None` for what is no evaluation that crossgate
     /// writes.
-    pub(super) fn begin(at: UnixMillis, event: &Value) -> Option<Self> {
+    pub(super) fn of(at: UnixMillis, event: &Value) -> Option<Self> {
         if !matches!(text(event, "/action"), PERIMETER_ACTION | POLICY_ACTION) {
             return None;
         }
         let identity = identity(event)?;
         let owner = AccountId::parse(text(event, "/requestData/resource/attributes/accountId"));
-        Some(Self {
+        let mut recorded = Self {
             at,
             owner: owner.ok()?,
             identity,
@@ -81,11 +81,25 @@ impl Recorded {
             has_candidate: false,
             is_observed: false,
             input: None,
-        })
+        };
+        recorded.read(event);
+        Some(recorded)
     }
 
-    /// Takes what one of its events tells.
-    pub(super) fn add(&mut self, event: &Value) {
+    /// Takes what another of its events tells.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.denied_by_perimeter = self.denied_by_perimeter.take().or(other.denied_by_perimeter);
+        self.denied_by_policies = self.denied_by_policies.take().or(other.denied_by_policies);
+        self.has_candidate |= other.has_candidate;
+        self.is_observed |= other.is_observed;
+        if self.input.is_none() && other.input.is_some() {
+            self.input = other.input;
+            // What policies looked at includes more of the identity than the perimeter's events.
+            self.identity = other.identity;
+        }
+    }
+
+    fn read(&mut self, event: &Value) {
         let is_policy = text(event, "/action") == POLICY_ACTION;
         let flag = |pointer| event.pointer(pointer).and_then(Value::as_bool).unwrap_or_default();
         let is_denial = text(event, "/responseData/decision") == "Deny";

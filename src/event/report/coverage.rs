@@ -109,6 +109,22 @@ pub struct Run {
     ahead: BTreeMap<u64, UnixMillis>,
 }
 
+/// What an event tells of its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunMark {
+    instance: Box<str>,
+    sequence: u64,
+}
+
+impl RunMark {
+    /// What an event tells; `None` if it tells nothing.
+    pub fn of(event: &Value) -> Option<Self> {
+        let response = event.get("responseData")?;
+        let instance = response.get("instance")?.as_str()?.into();
+        Some(Self { instance, sequence: response.get("sequence")?.as_u64()? })
+    }
+}
+
 /// Gathers what tells of runs, from every event of the log.
 #[derive(Clone, Debug)]
 pub struct RunTally {
@@ -144,14 +160,13 @@ impl RunTally {
         Self { window, runs: BTreeMap::new(), losses: Vec::new(), lost_events: 0 }
     }
 
-    /// Takes an event.
-    pub fn add(&mut self, at: UnixMillis, event: &Value) {
-        let instance = event.pointer("/responseData/instance").and_then(Value::as_str);
-        let sequence = event.pointer("/responseData/sequence").and_then(Value::as_u64);
-        let (Some(instance), Some(sequence)) = (instance, sequence) else { return };
-        let Some(run) = self.runs.get_mut(instance) else {
+    /// Takes what an event tells.
+    pub fn add(&mut self, at: UnixMillis, mark: &RunMark) {
+        let RunMark { instance, sequence } = mark;
+        let sequence = *sequence;
+        let Some(run) = self.runs.get_mut(&**instance) else {
             if self.runs.len() < RUNS_MAX {
-                self.runs.insert(instance.to_owned(), Run::new(instance, at, sequence));
+                self.runs.insert(instance.to_string(), Run::new(instance, at, sequence));
             }
             return;
         };

@@ -30,7 +30,7 @@ pub use answer::{
     AccountDenials, Added, AddedBy, Admitted, Allowlist, Days, IdentityDenials, Observed,
     ObservedBy, Readiness, ReadinessReport, ResourceDenials, Suggestion,
 };
-pub use coverage::{Cover, Coverage, Loss, Run, RunTally, Segment, Window};
+pub use coverage::{Cover, Coverage, Loss, Run, RunMark, RunTally, Segment, Window};
 pub use histogram::{Histogram, Series};
 pub use observation::{GROUPS_MAX, IDENTITIES_MAX};
 pub use text::{Colour, counted, printable, rfc3339};
@@ -50,6 +50,48 @@ pub struct ReadinessTally {
     asked: VecDeque<Asked>,
 }
 
+/// What an event tells a tally: most are of other accounts, and tell but that a proxy ran.
+#[derive(Clone, Debug)]
+pub struct Reduced {
+    mark: Option<RunMark>,
+    own: Option<Value>,
+}
+
+impl Reduced {
+    /// What an event tells the tally of an owner account.
+    pub fn of(event: &Value, account: &str) -> Self {
+        let is_own = text_of(event, "/requestData/resource/attributes/accountId") == account;
+        Self { mark: RunMark::of(event), own: is_own.then(|| event.clone()) }
+    }
+}
+
+/// What is known of an account's setting besides its events.
+#[derive(Clone, Copy, Debug)]
+pub enum KnownSetting<'s> {
+    /// It is that in force at the end of the window.
+    AtEnd(&'s AccountSetting),
+    /// It is one of after the window: it tells its entries, not whether the account was observed.
+    Later(&'s AccountSetting),
+    /// Nothing.
+    Unknown,
+}
+
+impl<'s> KnownSetting<'s> {
+    fn setting(self) -> Option<&'s AccountSetting> {
+        match self {
+            Self::AtEnd(setting) | Self::Later(setting) => Some(setting),
+            Self::Unknown => None,
+        }
+    }
+
+    fn at_end(self) -> Option<&'s AccountSetting> {
+        match self {
+            Self::AtEnd(setting) => Some(setting),
+            Self::Later(_) | Self::Unknown => None,
+        }
+    }
+}
+
 /// A request of which the setting in force was asked.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -61,14 +103,20 @@ struct Asked {
 
 impl ReadinessTally {
     /// The fields of an event that count.
-    pub const FIELDS: [&str; 8] = [
+    pub const FIELDS: [&str; 14] = [
         "action",
         "initiator.id",
         "initiator.name",
         "requestData.resource.attributes.accountId",
-        "requestData.subject.attributes",
+        "requestData.subject.attributes.identityType",
+        "requestData.subject.attributes.token.account.bss",
         "requestData.update",
-        "responseData",
+        "responseData.candidate",
+        "responseData.decision",
+        "responseData.decisionId",
+        "responseData.instance",
+        "responseData.isEnforced",
+        "responseData.sequence",
         "target.id",
     ];
 
@@ -89,13 +137,18 @@ impl ReadinessTally {
 
     /// Counts an event.
     pub fn add(&mut self, at: UnixMillis, event: &Value) {
+        self.take(at, &Reduced::of(event, &self.account));
+    }
+
+    /// Counts what an event tells.
+    pub fn take(&mut self, at: UnixMillis, reduced: &Reduced) {
         if self.window.until < at {
             return;
         }
-        self.runs.add(at, event);
-        if text_of(event, "/requestData/resource/attributes/accountId") != self.account {
-            return;
+        if let Some(mark) = &reduced.mark {
+            self.runs.add(at, mark);
         }
+        let Some(event) = &reduced.own else { return };
         match text_of(event, "/action") {
             PERIMETER_ACTION => self.evaluation(at, event),
             UPDATE_ACTION => self.update(at, event),
@@ -206,12 +259,12 @@ impl ReadinessTally {
         if is_candidate { ObservedBy::Candidate } else { ObservedBy::ReportOnly }
     }
 
-    /// The report on what was counted; with the account's present setting, where it is known.
-    pub fn finish(mut self, setting: Option<&AccountSetting>) -> ReadinessReport {
+    /// The report on what was counted, with what is known of the account's setting.
+    pub fn finish(mut self, known: KnownSetting<'_>) -> ReadinessReport {
         while !self.asked.is_empty() {
             self.forget_first();
         }
-        let by = self.next_setting(setting);
+        let by = self.next_setting(known.setting());
         let mut observation = match by {
             ObservedBy::Candidate => self.candidate,
             ObservedBy::ReportOnly => self.report_only,
@@ -222,11 +275,11 @@ impl ReadinessTally {
             last,
             days: observation.days.len(),
         });
-        let now = setting.map(|setting| watched_now(setting, by));
+        let now = known.at_end().map(|setting| watched_now(setting, by));
         let tracks: Vec<&Track> = observation.tracks.values().collect();
         let coverage = self.runs.finish(&tracks, now);
         let days = Days::of(&coverage, &observation.days);
-        let admits = |caller: &str, kind: &str| admits(setting?, by, caller, kind);
+        let admits = |caller: &str, kind: &str| admits(known.setting()?, by, caller, kind);
         let denials = observation.account_denials(&admits);
         let ungrouped = observation.ungrouped(&admits);
         let open = denials.iter().filter(|account| account.suggestion.is_open());
@@ -245,7 +298,7 @@ impl ReadinessTally {
             days,
             denials,
             ungrouped_denials: ungrouped,
-            allowlist: setting.map(|setting| Allowlist::of(setting, by, &admitted)),
+            allowlist: known.setting().map(|setting| Allowlist::of(setting, by, &admitted)),
             admitted,
             added: std::mem::take(&mut observation.added),
             over_time: std::mem::take(&mut observation.by_caller),

@@ -64,7 +64,7 @@ fn report_with(events: &[Given], setting: Option<&AccountSetting>) -> ReadinessR
         event["responseData"]["sequence"] = json!(sequence);
         tally.add(at, &event);
     }
-    tally.finish(setting)
+    tally.finish(setting.map_or(KnownSetting::Unknown, KnownSetting::AtEnd))
 }
 
 /// A setting of report-only, for each type with this allowlist, and a proposal for users.
@@ -132,7 +132,7 @@ fn what_policies_said_does_not_count() {
         event["action"] = json!(crate::event::POLICY_ACTION);
         tally.add(at, &event);
     }
-    let report = tally.finish(None);
+    let report = tally.finish(KnownSetting::Unknown);
     assert_eq!(report.readiness, Readiness::NeverObserved);
     assert_eq!((report.denials.len(), report.enforced_denials), (0, 0));
 }
@@ -154,7 +154,7 @@ fn events_of_other_actions_count_for_nothing() {
     tally.add(at, &other);
     tally.add(at, &json!({}));
     tally.add(at, &json!([1]));
-    assert_eq!(tally.finish(None).readiness, Readiness::NeverObserved);
+    assert_eq!(tally.finish(KnownSetting::Unknown).readiness, Readiness::NeverObserved);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn groups_have_a_limit_and_what_is_cut_is_told() {
         event["initiator"]["id"] = json!(format!("IBMid-{n}"));
         tally.add(at, &event);
     }
-    let report = tally.finish(None);
+    let report = tally.finish(KnownSetting::Unknown);
     assert_eq!(report.ungrouped_denials, 5);
     assert_eq!(report.denials[0].identities.len(), GROUPS_MAX);
     assert!(report.to_text(Colour::Plain).contains("5 requests beyond the most groups"));
@@ -272,7 +272,7 @@ fn resources_have_a_limit_and_what_is_cut_is_told() {
         event["target"]["id"] = json!(format!("arn:aws:orders::59bc:order/{n}"));
         tally.add(at, &event);
     }
-    let report = tally.finish(None);
+    let report = tally.finish(KnownSetting::Unknown);
     let identity = &report.denials[0].identities[0];
     assert_eq!((identity.resources.len(), identity.other_resources), (100, 5));
     assert_eq!(report.to_json()["wouldDeny"][0]["identities"][0]["otherResources"], json!(5));
@@ -290,7 +290,7 @@ fn entries_that_admitted_nobody_are_told_where_permits_are_recorded() {
         let mut tally = ReadinessTally::new(OWNER, ALL);
         let (at, event) = event(permitted);
         tally.add(at, &event);
-        tally.finish(Some(&setting)).allowlist.unwrap()
+        tally.finish(KnownSetting::AtEnd(&setting)).allowlist.unwrap()
     };
     let observed = told(setting(Mode::ReportOnly, &["f714", "beef"]));
     assert_eq!(observed.entries, 2);
@@ -302,6 +302,25 @@ fn entries_that_admitted_nobody_are_told_where_permits_are_recorded() {
     assert_eq!(limited.unobserved_types, ["user", "service_id", "service"]);
     let text = report(&[permitted]).to_text(Colour::Plain);
     assert!(text.contains("not known without `--settings`"), "{text}");
+}
+
+#[test]
+fn a_setting_of_later_tells_nothing_of_the_time_before() {
+    let observed = |known: KnownSetting<'_>| {
+        let mut tally = ReadinessTally::new(OWNER, ALL);
+        let other = Given { owner: "other", day: 2, ..DENIED };
+        for (given, sequence) in [(DENIED, 1), (other, 2)] {
+            let (at, mut event) = event(given);
+            event["responseData"]["instance"] = json!("i");
+            event["responseData"]["sequence"] = json!(sequence);
+            tally.add(at, &event);
+        }
+        tally.finish(known).coverage.observed_ms()
+    };
+    let setting = setting(Mode::ReportOnly, &[]);
+    assert_eq!(observed(KnownSetting::AtEnd(&setting)), 2 * DAY_SECONDS * 1000);
+    assert_eq!(observed(KnownSetting::Later(&setting)), 0);
+    assert_eq!(observed(KnownSetting::Unknown), 0);
 }
 
 fn update(at: UnixMillis, before: &str, after: &str) -> (UnixMillis, Value) {
@@ -330,7 +349,7 @@ fn an_addition_is_validated_by_the_permits_since() {
     for (at, event) in &events {
         tally.add(*at, event);
     }
-    let report = tally.finish(None);
+    let report = tally.finish(KnownSetting::Unknown);
     let told: Vec<_> = report
         .added
         .iter()
@@ -372,7 +391,7 @@ fn what_the_setting_in_force_denies_too_is_no_news_of_a_candidate() {
         tally.add(at, &in_force);
         tally.add(at, &proposed);
     }
-    let report = tally.finish(None);
+    let report = tally.finish(KnownSetting::Unknown);
     assert_eq!(report.observed.as_ref().unwrap().by, ObservedBy::Candidate);
     assert_eq!(report.readiness, Readiness::WouldDeny { requests: 1, accounts: 1 });
     assert_eq!((report.already_denied, report.enforced_denials), (1, 1));
@@ -395,7 +414,7 @@ fn the_page_is_whole_and_shows_nothing_of_its_texts_as_markup() {
     tally.add(at, &event);
     event["responseData"]["decision"] = json!("Permit");
     tally.add(at, &event);
-    let page = tally.finish(Some(&setting(Mode::ReportOnly, &["beef"]))).to_html();
+    let page = tally.finish(KnownSetting::AtEnd(&setting(Mode::ReportOnly, &["beef"]))).to_html();
     for wrong in ["<script", "<img", "onerror=alert(1)>", "\u{202e}", "http://", "https://"] {
         assert!(!page.contains(wrong), "{wrong}");
     }

@@ -18,7 +18,7 @@ fn check(
     for (instance, events) in runs {
         for (minute, sequence) in *events {
             let event = json!({"responseData": {"instance": instance, "sequence": sequence}});
-            tally.add(at(*minute), &event);
+            tally.add(at(*minute), &RunMark::of(&event).unwrap());
         }
     }
     let mut track = Track::default();
@@ -152,11 +152,11 @@ fn a_loss_long_ago_does_not_wait_for_the_end() {
     let wait = u64::try_from(AHEAD_MAX).unwrap();
     for sequence in (1..10).chain(12..12 + wait) {
         let event = json!({"responseData": {"instance": "a", "sequence": sequence}});
-        tally.add(at(sequence), &event);
+        tally.add(at(sequence), &RunMark::of(&event).unwrap());
     }
     assert_eq!(tally.lost_events, 0);
     let event = json!({"responseData": {"instance": "a", "sequence": 12 + wait}});
-    tally.add(at(12 + wait), &event);
+    tally.add(at(12 + wait), &RunMark::of(&event).unwrap());
     assert_eq!(tally.lost_events, 2);
     assert!(tally.runs["a"].ahead.len() <= 1);
     assert_eq!(tally.lost_events(), 2);
@@ -186,7 +186,7 @@ fn events_before_the_window_tell_of_runs_that_go_into_it() {
     let mut tally = RunTally::new(Window { since: Some(at(50)), until: at(100) });
     for (minute, sequence) in [(10, 1), (20, 5), (80, 6)] {
         let event = json!({"responseData": {"instance": "a", "sequence": sequence}});
-        tally.add(at(minute), &event);
+        tally.add(at(minute), &RunMark::of(&event).unwrap());
     }
     let mut track = Track::default();
     track.note(at(10), ON);
