@@ -74,17 +74,17 @@ pub(super) fn encode(event: &EvalEvent<'_>, out: &mut Vec<u8>) {
     }
     let mut entries = Entries { end: out.len() + CONTEXT_BYTES_MAX, out, is_cut: is_cut(event) };
     for (tag, value) in &identity.session_tags {
-        entries.push(TAG, tag, &[value]);
+        entries.push(TAG, tag, Some(value));
     }
     if input.referer.is_some() {
-        entries.push(WITHHELD, REFERER, &[]);
+        entries.push(WITHHELD, REFERER, None);
     }
     for (key, value) in input.context.iter() {
         match (key.recording, value) {
             (Recording::Withheld, RouteValue::One(_) | RouteValue::Many(_)) => {
-                entries.push(WITHHELD, &key.key, &[]);
+                entries.push(WITHHELD, &key.key, None);
             }
-            (Recording::Told, RouteValue::One(value)) => entries.push(ONE, &key.key, &[value]),
+            (Recording::Told, RouteValue::One(value)) => entries.push(ONE, &key.key, Some(value)),
             (Recording::Told, RouteValue::Many(values)) => entries.push_many(&key.key, values),
         }
     }
@@ -131,11 +131,14 @@ struct Entries<'o> {
 
 impl Entries<'_> {
     /// Appends an entry whole, or not at all.
-    fn push(&mut self, kind: u8, key: &str, values: &[&str]) {
-        let texts = || std::iter::once(key).chain(values.iter().copied());
-        if self.has_room(texts().map(str::len).sum::<usize>() + 1 + 2 * (1 + values.len())) {
+    fn push(&mut self, kind: u8, key: &str, value: Option<&str>) {
+        let bytes = 1 + 2 + key.len() + value.map_or(0, |value| 2 + value.len());
+        if self.has_room(bytes) {
             self.out.push(kind);
-            texts().for_each(|text| text_field(self.out, text, CONTEXT_BYTES_MAX));
+            whole_field(self.out, key);
+            if let Some(value) = value {
+                whole_field(self.out, value);
+            }
         }
     }
 
@@ -147,10 +150,10 @@ impl Entries<'_> {
         };
         if self.has_room(bytes + 1) {
             self.out.push(MANY);
-            text_field(self.out, key, CONTEXT_BYTES_MAX);
+            whole_field(self.out, key);
             self.out.push(count);
             for value in values {
-                text_field(self.out, value, CONTEXT_BYTES_MAX);
+                whole_field(self.out, value);
             }
         }
     }
@@ -160,6 +163,13 @@ impl Entries<'_> {
         self.is_cut |= !fits;
         fits
     }
+}
+
+/// Appends a text that is known to have room.
+#[inline]
+fn whole_field(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 impl<'a> Fields<'a> {

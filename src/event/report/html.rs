@@ -162,6 +162,8 @@ impl ReadinessReport {
         let from = known.map_or(self.coverage.since, |segment| segment.from);
         let to = self.coverage.until;
         let width_ms = self.over_time.width_for(to.0.saturating_sub(from.0), BARS_MAX);
+        // One bar alone is no plot; before the log's time nothing is known, and that is shown.
+        let from = UnixMillis(from.0.min(to.0.saturating_sub((BARS_MIN - 1) * width_ms)));
         let (series, names) = shown_series(self.over_time.series(from, to, width_ms));
         out.push_str(
             "<section aria-labelledby=\"time\">\n<h2 id=\"time\">Would-be denials over time</h2>\n\
@@ -499,6 +501,8 @@ const STYLE: &str = include_str!("page.css");
 const PAGE_BYTES_USUAL: usize = 64 * 1024;
 /// The most bars beside each other.
 const BARS_MAX: u64 = 60;
+/// The fewest.
+const BARS_MIN: u64 = 12;
 /// The most rows of a table, identities of the first one, accounts, and resources of an identity.
 const ROWS_MAX: usize = 200;
 const TOP_MAX: usize = 12;
