@@ -106,12 +106,8 @@ impl Gateway {
 
         publish(&writer, &config);
         let on_update = record_update(Arc::clone(&events));
-        let settings = SettingsStore::new(
-            config.settings_file.clone(),
-            writer.clone(),
-            reader.clone(),
-            on_update,
-        );
+        let file = config.settings_file.clone();
+        let settings = SettingsStore::new(file, writer.clone(), reader.clone(), on_update);
         settings.load_initial().await?;
         let policies = open_policies(&config, &writer).await?;
         let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
