@@ -30,7 +30,8 @@ pub struct Finding {
     pub omitted: usize,
 }
 
-/// What is shown of a line: of a long one the part around a place, and nothing of external ids.
+/// What is shown of a line: of a long one the part around a place, and nothing of external ids,
+/// logins in URLs and values of headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// The line or the part of it; empty if it is not for everybody's eyes.
@@ -52,7 +53,12 @@ impl Shown {
         }
         let shown = start.iter().rev().copied().chain(after.chars().take(AFTER_CHARS_MAX));
         let text: String = shown.collect();
-        if is_external_id(&text) || is_below_external_id(head) {
+        let line = format!("{before}{after}");
+        let is_secret = is_external_id(&text)
+            || is_below_external_id(head)
+            || has_login(&line)
+            || has_headers(head, &line);
+        if is_secret {
             return Self::default();
         }
         Self { text, before: start.len() }
@@ -72,6 +78,28 @@ fn is_below_external_id(head: &str) -> bool {
     let from = head.char_indices().rev().take(LOOK_BACK_CHARS_MAX).last().map_or(0, |(at, _)| at);
     let near = head.get(from..).unwrap_or_default();
     near.rsplit('}').next().is_some_and(is_external_id)
+}
+
+/// Whether a URL of a line has a user or a password.
+fn has_login(line: &str) -> bool {
+    let authorities = line.split("://").skip(1);
+    authorities
+        .filter_map(|rest| rest.split(|c: char| c.is_whitespace() || "/\"'?#".contains(c)).next())
+        .any(|authority| authority.contains('@'))
+}
+
+/// Whether a line has values of headers: a mapping of `headers` on it, or the one that it is in.
+fn has_headers(head: &str, line: &str) -> bool {
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let on_it = line.split("headers:").skip(1).any(|rest| rest.trim_start().starts_with('{'));
+    let start = head.rfind('\n').unwrap_or(0);
+    let above = head.get(..start).unwrap_or_default().lines().rev().take(LOOK_BACK_LINES_MAX);
+    let mut parents =
+        above.filter(|above| !above.trim().is_empty() && indent(above) < indent(line));
+    on_it
+        || parents
+            .next()
+            .is_some_and(|parent| parent.trim_end_matches([' ', '{']).ends_with("headers:"))
 }
 
 /// What a finding does to the document.
@@ -295,6 +323,8 @@ const AFTER_CHARS_MAX: usize = 120;
 
 /// How far back the key of a value is looked for.
 const LOOK_BACK_CHARS_MAX: usize = 16 << 10;
+/// How far above a line its mapping is looked for; sinks have fewer headers.
+const LOOK_BACK_LINES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -330,6 +360,24 @@ mod tests {
         let cut = format!("{{\"sts:ExternalId\": [{}\"secret\"]}}, @1", "\"x\", ".repeat(100));
         check(&cut, false);
         check("{\"sts:SourceIdentity\": @\"x\"}", true);
+    }
+
+    #[test]
+    fn nothing_is_shown_of_logins_and_headers() {
+        #[track_caller]
+        fn check(text: &str, is_shown: bool) {
+            let at = text.find('^').unwrap();
+            assert_eq!(!Shown::of(text, at).text.is_empty(), is_shown, "{text}");
+        }
+        check("- nats: { ^url: \"nats://u:secret@h:4222\" }", false);
+        check(&format!("- nats: {{ url: \"nats://secret@h\", {} ^x }}", "y ".repeat(300)), false);
+        check("- nats: { ^url: nats://h, user: a@b }", true);
+        check("url: ^https://h/a@b", true);
+        check("- http: { url: x, headers: { a: secret }, ^y: 1 }", false);
+        check("- http:\n    headers:\n      a: secret\n      b: ^secret\n", false);
+        check("- http:\n    headers: {\n      a: ^secret\n", false);
+        check("- http:\n    headers:\n      a: secret\n    timeout: ^1\n", true);
+        check("limits: { ^headers: 100 }", true);
     }
 
     #[test]
