@@ -135,6 +135,7 @@ fn snapshot(mode: Mode, policies: Option<PolicySet>) -> (SnapshotReader, String)
         routes: Arc::new(table()),
         edge: Arc::new(EdgeRules::default()),
         key_sets: Arc::new(key_sets),
+        sts: None,
     });
     let sets =
         policies.map(|set| Arc::new(PolicySets { mode, enforced: Arc::new(set), candidate: None }));

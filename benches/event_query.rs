@@ -177,6 +177,7 @@ fn identity(n: u32, random: &mut fastrand::Rng) -> Identity {
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
+        session: None,
     }
 }
 

@@ -54,6 +54,7 @@ fn caller(of: AccountId) -> Identity {
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
+        session: None,
     }
 }
 

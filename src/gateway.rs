@@ -384,6 +384,7 @@ fn publish(writer: &SnapshotWriter, config: &Config) {
             routes: Arc::clone(&config.routes),
             edge: Arc::new(config.edge.clone()),
             key_sets: Arc::new(snapshot.key_sets.reconfigured(config.issuers.clone())),
+            sts: None,
         }
     });
 }

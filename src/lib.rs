@@ -44,5 +44,6 @@ pub mod admin;
 pub mod alarm;
 pub mod clock;
 pub mod settings;
+pub mod sts;
 pub mod telemetry;
 pub mod watch;

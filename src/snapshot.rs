@@ -9,6 +9,7 @@ use crate::clock::UnixMillis;
 use crate::perimeter::SettingsIndex;
 use crate::policy::set::PolicySets;
 use crate::route::{EdgeRules, RouteTable};
+use crate::sts::{Revocations, StsRules};
 use crate::token::KeySets;
 
 /// One revision of all that decides. Parts are shared between revisions.
@@ -26,6 +27,10 @@ pub struct Snapshot {
     pub routes: Arc<RouteTable>,
     /// The edge's rules.
     pub edge: Arc<EdgeRules>,
+    /// The rules of session tokens; `None` where this instance makes none.
+    pub sts: Option<Arc<StsRules>>,
+    /// The sessions that were ended before their time.
+    pub revocations: Arc<Revocations>,
 }
 
 /// One part, or parts that change together.
@@ -39,11 +44,15 @@ pub enum Change {
         edge: Arc<EdgeRules>,
         /// The issuers, with the keys that are known.
         key_sets: Arc<KeySets>,
+        /// The rules of session tokens.
+        sts: Option<Arc<StsRules>>,
     },
     /// New keys.
     KeySets(Arc<KeySets>),
     /// New policies, of all accounts or of some.
     Policies(Option<Arc<PolicySets>>),
+    /// Sessions that were ended.
+    Revocations(Arc<Revocations>),
     /// New settings, of all accounts or of one.
     Settings(Arc<SettingsIndex>),
 }
@@ -84,6 +93,8 @@ pub enum Part {
     Keys(Arc<str>),
     /// The policy directory.
     Policies,
+    /// The file of sessions that were ended.
+    Revocations,
     /// The accounts' settings.
     Settings,
 }
@@ -95,6 +106,7 @@ impl Part {
             Self::Configuration => "configuration",
             Self::Keys(_) => "keys",
             Self::Policies => "policies",
+            Self::Revocations => "revocations",
             Self::Settings => "settings",
         }
     }
@@ -153,13 +165,15 @@ impl SnapshotWriter {
         let mut next = Snapshot::clone(&self.current.load());
         next.revision += 1;
         match change(&next) {
-            Change::Configuration { routes, edge, key_sets } => {
+            Change::Configuration { routes, edge, key_sets, sts } => {
+                next.sts = sts;
                 next.routes = routes;
                 next.edge = edge;
                 next.key_sets = key_sets;
             }
             Change::KeySets(key_sets) => next.key_sets = key_sets,
             Change::Policies(policies) => next.policies = policies,
+            Change::Revocations(revocations) => next.revocations = revocations,
             Change::Settings(settings) => next.settings = settings,
         }
         let revision = next.revision;

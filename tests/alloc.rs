@@ -82,6 +82,7 @@ fn world(mode: Mode, policies: Option<Mode>) -> (SnapshotReader, request::Parts)
         routes: Arc::new(RouteTable::compile(&[route()]).unwrap()),
         edge: Arc::new(EdgeRules::default()),
         key_sets: Arc::new(KeySets::new(vec![issuer()]).with_keys(ISSUER, keys)),
+        sts: None,
     });
     let sets = policies.map(|mode| {
         // Both sides grant what is in force; nothing grants what is proposed.

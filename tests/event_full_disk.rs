@@ -38,6 +38,7 @@ fn identity() -> Identity {
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
+        session: None,
     }
 }
 

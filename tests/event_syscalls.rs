@@ -34,6 +34,7 @@ fn identity() -> Identity {
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
+        session: None,
     }
 }
 

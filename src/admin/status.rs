@@ -85,7 +85,7 @@ fn snapshot(state: &AdminState) -> SnapshotDocument {
 fn part_document(part: &Part, status: PartStatus) -> PartDocument {
     let issuer = match part {
         Part::Keys(issuer) => Some(issuer.to_string()),
-        Part::Configuration | Part::Policies | Part::Settings => None,
+        Part::Configuration | Part::Policies | Part::Revocations | Part::Settings => None,
     };
     let loaded = status.loaded.map(|loaded| LoadedDocument {
         at: rfc3339(loaded.at),

@@ -222,6 +222,8 @@ impl<'a> Case<'a> {
             policies,
             routes: config.routes,
             edge: Arc::new(config.edge),
+            sts: None,
+            revocations: Arc::default(),
         };
         // As a client of the first listener would come.
         let is_tls = config.listeners.first().is_some_and(|listener| listener.tls.is_some());

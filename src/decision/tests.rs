@@ -26,6 +26,7 @@ fn identity(identity_type: IdentityType, principal: &str, account: Option<&str>)
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
+        session: None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::iam::{
 use crate::policy::{Effect, Missing};
 use crate::verdict::{Layer, Verdict};
 
+mod assume;
 mod config;
 pub mod frame;
 mod id;
@@ -29,6 +30,10 @@ mod sink_config;
 pub mod time;
 pub mod wire;
 
+pub use assume::{
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, Door,
+    PROFILE_ASSUME_ACTION, ROLE_ASSUME_ACTION,
+};
 pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, Sync};
 pub use id::EventIds;
 pub use sink_config::{

@@ -1,9 +1,10 @@
 //! `Identity`: who is calling, as a verified token proves it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::clock::UnixSeconds;
-use crate::iam::AccountId;
+use crate::iam::{AccountId, Session};
 
 /// The three identity types, each with a setting of its own (facts of the perimeter API).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,4 +75,7 @@ pub struct Identity {
     pub not_before: Option<UnixSeconds>,
     /// From when on the token no longer counts, leeway not applied.
     pub expires_at: UnixSeconds,
+    /// What crossgate's own session tokens tell besides; none of a login, and none of another
+    /// issuer's profiles.
+    pub session: Option<Arc<Session>>,
 }

@@ -8,6 +8,7 @@ mod action;
 mod arn;
 mod identity;
 mod request;
+mod session;
 
 pub use account::{AccountId, AccountIdError};
 pub use action::Action;
@@ -17,3 +18,4 @@ pub use request::{
     AuthzRequest, Recording, RequestOrigin, RouteContext, RouteKey, RouteValue, RouteValues,
     Transport,
 };
+pub use session::{InlinePolicy, Session, SessionPolicies};

@@ -27,6 +27,7 @@ fn caller(account_of_token: Option<&str>, identity_type: IdentityType) -> Identi
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
+        session: None,
     }
 }
 

@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crate::token::jwt::{Claims, Rounding, time};
-use crate::token::{ClaimsMapping, IssuerSpec, PointerMapping, TokenError};
+use crate::token::{ClaimsMapping, IssuerSpec, PointerMapping, TokenError, session_claims};
 
 /// The identity of a token of this issuer.
 pub(crate) fn identity(claims: &Claims, spec: &IssuerSpec) -> Result<Identity, TokenError> {
     match &spec.claims {
         ClaimsMapping::Ibm => ibm(claims, &spec.issuer),
         ClaimsMapping::Pointers(mapping) => mapped(claims, &spec.issuer, mapping),
+        ClaimsMapping::Session => session_claims::identity(claims, &spec.issuer),
     }
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn ibm(claims: &Claims, issuer: &str) -> Result<Identity, TokenError>
         issued_at: time(members, "iat", Rounding::Earlier)?,
         not_before: claims.not_before,
         expires_at: claims.expires_at,
+        session: None,
     })
 }
 
@@ -210,6 +212,7 @@ fn mapped(claims: &Claims, issuer: &str, mapping: &PointerMapping) -> Result<Ide
         issued_at: time(members, "iat", Rounding::Earlier)?,
         not_before: claims.not_before,
         expires_at: claims.expires_at,
+        session: None,
     })
 }
 

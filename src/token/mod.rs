@@ -19,6 +19,7 @@ pub(crate) mod jwt;
 mod key_set;
 mod key_sets;
 mod roca;
+mod session_claims;
 
 #[cfg(test)]
 #[path = "../../tests/token_mint/mod.rs"]
@@ -31,6 +32,7 @@ pub use jwks::{JwksHandle, JwksRefresher};
 pub use jwt::TOKEN_BYTES_MAX;
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, KeySetError, SkipReason, SkippedKey};
 pub use key_sets::{IssuerKeys, KeySets};
+pub use session_claims::session_claims;
 
 /// One trusted issuer, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub enum ClaimsMapping {
     Ibm,
     /// JSON pointers.
     Pointers(PointerMapping),
+    /// The claims of crossgate's own session tokens.
+    Session,
 }
 
 /// A claims mapping by JSON pointers (RFC 6901).

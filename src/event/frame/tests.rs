@@ -26,6 +26,7 @@ fn identity(account: Option<&str>, id: &str, name: &str) -> Identity {
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(1),
+        session: None,
     }
 }
 

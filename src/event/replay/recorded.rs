@@ -240,6 +240,7 @@ fn identity(event: &Value) -> Option<Identity> {
         issued_at: None,
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
+        session: None,
     })
 }
 

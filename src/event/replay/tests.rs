@@ -56,6 +56,7 @@ fn asked() -> Caller {
         issued_at: Some(UnixSeconds(NOW.seconds().0 - 60)),
         not_before: None,
         expires_at: UnixSeconds(u64::MAX),
+        session: None,
     };
     Caller {
         identity,
