@@ -29,6 +29,7 @@ mod upstreams;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Severity, Span};
+pub(crate) use issuers::is_loopback;
 pub use listeners::AdminConfig;
 
 use crate::config::finding::Findings;
@@ -182,7 +183,7 @@ fn read_settings(reader: &mut Reader<'_>, root: Table<'_>) -> Option<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
