@@ -172,7 +172,7 @@ fn every_word_of_an_attempt_comes_back() {
         for door in Door::ALL {
             for target in AssumeTarget::ALL {
                 for decision in DECISIONS {
-                    let event = AssumeEvent { reason, door, target, decision, ..attempt(None, "") };
+                    let event = AssumeEvent { target, door, decision, reason, ..attempt(None, "") };
                     let frame = attempt_frame(&event);
                     let record = attempt_of(&frame);
                     let words = (record.reason, record.door, record.target, record.decision);

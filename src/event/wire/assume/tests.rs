@@ -91,12 +91,12 @@ fn line(record: &Record<'_>) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn parsed(record: Record<'_>) -> Value {
-    serde_json::from_str(&line(&record)).unwrap()
+fn parsed(record: &Record<'_>) -> Value {
+    serde_json::from_str(&line(record)).unwrap()
 }
 
 fn of_attempt(record: AssumeRecord<'_>) -> Value {
-    parsed(Record::Assume(record))
+    parsed(&Record::Assume(record))
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn where_a_token_proves_nobody_texts_are_empty() {
     assert_eq!(event["requestData"]["durationSeconds"], json!(0));
     assert_eq!(event["correlationId"], event["id"]);
     assert_eq!(event["logSourceCRN"], json!("crn:v1:crossgate:public:sts:global:a/:::"));
-    let detection = parsed(Record::Detection(DetectionRecord { caller: None, ..noticed() }));
+    let detection = parsed(&Record::Detection(DetectionRecord { caller: None, ..noticed() }));
     assert_eq!(detection["responseData"]["principal"], json!(""));
     assert_eq!(detection["responseData"]["account"], json!(""));
 }
@@ -236,7 +236,7 @@ fn where_a_token_proves_nobody_texts_are_empty() {
 #[test]
 fn every_detection_has_its_action_and_severity() {
     for name in DetectionName::ALL {
-        let event = parsed(Record::Detection(DetectionRecord { name, ..noticed() }));
+        let event = parsed(&Record::Detection(DetectionRecord { name, ..noticed() }));
         let word = name.as_str();
         assert_eq!(event["action"], json!(format!("crossgate.detection.{word}")));
         assert_eq!(event["message"], json!(format!("crossgate: detection {word}")));
@@ -280,7 +280,7 @@ pub(in crate::event::wire) fn lines_of_every_shape(
                 status: if permits { 200 } else { 400 },
                 owner: "",
                 correlation_id: "",
-                duration_seconds: None,
+                duration_seconds: attempt().duration_seconds.filter(|_| permits),
                 has_external_id: false,
                 caller: None,
                 source_ip: v6,
