@@ -98,6 +98,7 @@ impl Contestant for Ours {
             resource,
             owner: self.owner,
             key_action: None,
+            session: None,
         };
         let applicable = self.set.applicable(&asked);
         let question = Question {
@@ -107,7 +108,7 @@ impl Contestant for Ours {
             owner: Some(self.owner.as_str()),
             context: &self.context,
         };
-        let policies = Policies { session: Some(&self.session), ..applicable.policies };
+        let policies = Policies { session: Some(SessionSide::inline(&self.session)), ..applicable.policies };
         policy::evaluate(&question, &policies).outcome == Outcome::Allow
     }
 }

@@ -1,5 +1,6 @@
 //! One account's policies.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub struct AccountPolicies {
     principals: Option<HashTable<Arc<PrincipalEntry>>>,
     resources: ResourceIndex,
     keys: HashTable<Arc<KeyEntry>>,
+    managed: HashMap<Box<str>, Arc<CompiledPolicy>, FixedState>,
 }
 
 /// What an account's policies are made of.
@@ -31,6 +33,8 @@ pub struct AccountParts {
     pub resources: Vec<Arc<ResourceEntry>>,
     /// The keys.
     pub keys: Vec<Arc<KeyEntry>>,
+    /// Managed policies by their ARNs, as policies of sessions.
+    pub managed: Vec<(Box<str>, Arc<CompiledPolicy>)>,
 }
 
 /// Why parts make no account.
@@ -149,7 +153,8 @@ impl AccountPolicies {
             }
             keys.insert_unique(hash, key, hash_of_key);
         }
-        Ok(Self { principals, resources, keys })
+        let managed = parts.managed.into_iter().collect();
+        Ok(Self { principals, resources, keys, managed })
     }
 
     /// Whether it is known which principals the account has.
@@ -227,6 +232,20 @@ impl AccountPolicies {
     /// The key of an ARN.
     pub fn key(&self, arn: Arn<'_>) -> Option<&Arc<KeyEntry>> {
         find_key(&self.keys, arn)
+    }
+
+    /// A managed policy of the account, or one of AWS's that is told here, by its ARN.
+    pub fn managed(&self, arn: &str) -> Option<&CompiledPolicy> {
+        self.managed.get(arn).map(|policy| &**policy)
+    }
+
+    /// A trusted profile by its name for people; `None` too where several have it.
+    pub fn profile_named(&self, name: &str) -> Option<&Arc<PrincipalEntry>> {
+        let is_named = |entry: &&Arc<PrincipalEntry>| {
+            entry.profile.as_ref().is_some_and(|profile| *profile.name == *name)
+        };
+        let mut found = self.principals.iter().flatten().filter(is_named);
+        found.next().filter(|_| found.next().is_none())
     }
 
     fn named(&self, kind: NameKind, name: &str, partition: &str) -> Option<&Arc<PrincipalEntry>> {

@@ -19,9 +19,9 @@ pub use account::{
 pub use organization::{Membership, Organization};
 pub(in crate::policy) use resources::{check_pattern, compared};
 
-use crate::iam::{AccountId, Action, Arn};
+use crate::iam::{AccountId, Action, Arn, SessionPolicies};
 use crate::policy::principal::{Principal, PrincipalKind};
-use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource};
+use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource, SessionSide};
 use crate::policy::statement::CompiledPolicy;
 use crate::verdict::Mode;
 
@@ -70,6 +70,8 @@ pub struct Asked<'a> {
     pub owner: AccountId,
     /// What is done with the resource's key, if it has one.
     pub key_action: Option<&'a Action>,
+    /// What limits the caller's session, if anything does.
+    pub session: Option<&'a SessionPolicies>,
 }
 
 /// What a set holds for one question.
@@ -111,6 +113,7 @@ impl PolicySet {
             scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
+            session: asked.session.map(|limits| session_side(limits, known)),
             ..Policies::NONE
         };
         Applicable { policies, caller: caller.map(|entry| &**entry), resource, role }
@@ -211,6 +214,19 @@ impl UnknownCallers {
             Self::ResourcePolicyDecides => IdentitySide::UnknownResourceDecides,
         }
     }
+}
+
+/// A session's policies; those that it names are of its role's account.
+fn session_side<'s>(
+    limits: &'s SessionPolicies,
+    account: Option<&'s AccountPolicies>,
+) -> SessionSide<'s> {
+    let inline = limits.inline.as_ref().map_or::<&[_], _>(&[], |inline| &inline.compiled);
+    let mut side = SessionSide::inline(inline);
+    for (place, arn) in side.managed.iter_mut().zip(&limits.managed) {
+        *place = account.and_then(|account| account.managed(arn));
+    }
+    side
 }
 
 /// Whether such a principal is its account's, so that it counts whether that account is known.
