@@ -78,10 +78,7 @@ pub(super) fn identity(claims: &Claims, issuer: &str) -> Result<Identity, TokenE
     if account.as_str() != arn.account() {
         return Err(invalid("account"));
     }
-    let authn = match members.get("authn") {
-        Some(Value::Object(authn)) => authn,
-        Some(_) | None => return Err(invalid("authn")),
-    };
+    let Some(Value::Object(authn)) = members.get("authn") else { return Err(invalid("authn")) };
     let authn_id = text(authn.get("iam_id"), "authn/iam_id")?.ok_or(missing("authn/iam_id"))?;
     let authn_name = text(authn.get("name"), "authn/name")?.unwrap_or_default();
     let session = Session {
@@ -214,7 +211,6 @@ struct Login<'a> {
     sub_type: &'static str,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn hyphenated<S: serde::Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
     let mut buffer = Uuid::encode_buffer();
     serializer.serialize_str(id.hyphenated().encode_lower(&mut buffer))

@@ -22,6 +22,7 @@ pub struct AccountPolicies {
     resources: ResourceIndex,
     keys: HashTable<Arc<KeyEntry>>,
     managed: HashMap<Box<str>, Arc<CompiledPolicy>, FixedState>,
+    profiles: Box<[Arc<PrincipalEntry>]>,
 }
 
 /// What an account's policies are made of.
@@ -135,6 +136,8 @@ impl AccountPolicies {
     /// # Errors
     /// Two parts have one name, or a name is of no form that can be looked up.
     pub fn new(account: AccountId, parts: AccountParts) -> Result<Self, AccountError> {
+        let is_profile = |entry: &&Arc<PrincipalEntry>| entry.profile.is_some();
+        let profiles = parts.principals.iter().flatten().filter(is_profile).cloned().collect();
         let principals = parts.principals.map(|list| principal_table(account, list)).transpose()?;
         // A key that can't be looked up would be a key that nobody asks.
         let mut named = parts.resources.iter().filter_map(|resource| resource.key.as_deref());
@@ -154,7 +157,7 @@ impl AccountPolicies {
             keys.insert_unique(hash, key, hash_of_key);
         }
         let managed = parts.managed.into_iter().collect();
-        Ok(Self { principals, resources, keys, managed })
+        Ok(Self { principals, resources, keys, managed, profiles })
     }
 
     /// Whether it is known which principals the account has.
@@ -244,8 +247,13 @@ impl AccountPolicies {
         let is_named = |entry: &&Arc<PrincipalEntry>| {
             entry.profile.as_ref().is_some_and(|profile| *profile.name == *name)
         };
-        let mut found = self.principals.iter().flatten().filter(is_named);
+        let mut found = self.profiles.iter().filter(is_named);
         found.next().filter(|_| found.next().is_none())
+    }
+
+    /// The trusted profiles.
+    pub fn profiles(&self) -> &[Arc<PrincipalEntry>] {
+        &self.profiles
     }
 
     fn named(&self, kind: NameKind, name: &str, partition: &str) -> Option<&Arc<PrincipalEntry>> {

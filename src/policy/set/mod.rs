@@ -45,6 +45,8 @@ pub struct PolicySet {
     pub organization: Option<Arc<Organization>>,
     /// What counts for callers of accounts whose policies are not here.
     pub unknown_callers: UnknownCallers,
+    // The accounts of trusted profiles, by the profiles' ids; none for an id that several have.
+    profiles: HashMap<Box<str>, Option<AccountId>, FixedState>,
 }
 
 /// What counts for a caller whose account's policies are not in the set.
@@ -88,6 +90,30 @@ pub struct Applicable<'s> {
 }
 
 impl PolicySet {
+    /// A set of accounts, with what is looked up across them. Costs a look at each account.
+    pub fn new(
+        accounts: HashMap<AccountId, Arc<AccountPolicies>, FixedState>,
+        organization: Option<Arc<Organization>>,
+        unknown_callers: UnknownCallers,
+    ) -> Self {
+        let mut profiles = HashMap::default();
+        for (id, account) in &accounts {
+            for profile in account.profiles() {
+                let owner = profiles.entry(profile.id.clone()).or_insert(Some(*id));
+                *owner = owner.filter(|owner| owner == id);
+            }
+        }
+        Self { accounts, organization, unknown_callers, profiles }
+    }
+
+    /// A trusted profile and its account, by the profile's id without `iam-`.
+    pub fn profile(&self, id: &str) -> Option<(AccountId, &PrincipalEntry)> {
+        let account = (*self.profiles.get(id)?)?;
+        let all = self.accounts.get(&account)?.profiles().iter();
+        let entry = all.map(|entry| &**entry).find(|entry| *entry.id == *id)?;
+        Some((account, entry))
+    }
+
     /// What applies to a question: a few look-ups by hash, no allocation.
     ///
     /// For a role's ARN and an action of `sts` the resource's policy is the role's trust policy;
