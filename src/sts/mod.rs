@@ -7,8 +7,10 @@
 pub mod assume;
 pub mod keys;
 pub mod revocation;
+pub mod revocations;
 pub mod rules;
 pub mod watch;
 
-pub use revocation::{Revocations, RoleRevocation, SessionRevocation};
+pub use revocation::{Revocation, Revocations, RoleRevocation};
+pub use revocations::{OnRevoked, RevocationStore, RevocationsError, RevocationsUpdate};
 pub use rules::{StsRules, WatchRules};
