@@ -13,7 +13,6 @@ mod error;
 mod events;
 pub mod finding;
 mod issuers;
-mod later;
 mod listeners;
 pub mod node;
 mod observed;
@@ -24,12 +23,14 @@ mod route_lints;
 mod routes;
 pub mod settings_lints;
 mod sinks;
+mod sts;
 pub mod units;
 mod upstreams;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Severity, Span};
 pub use listeners::AdminConfig;
+pub use sts::StsConfig;
 
 use crate::config::finding::Findings;
 use crate::config::node::Node;
@@ -52,7 +53,7 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// How many threads work; `None`: one for each CPU that this process may use.
     pub workers: Option<NonZeroUsize>,
-    /// Whose tokens are believed.
+    /// Whose tokens are believed; with `sts` the last one is this proxy itself.
     pub issuers: Vec<IssuerSpec>,
     /// The routes, compiled.
     pub routes: Arc<RouteTable>,
@@ -68,6 +69,8 @@ pub struct Config {
     pub policies: Option<PoliciesConfig>,
     /// Where decisions are recorded.
     pub events: EventsConfig,
+    /// The tokens of sessions; `None`: none are given out here.
+    pub sts: Option<StsConfig>,
     /// What is doubtful, but no reason to refuse.
     pub warnings: Vec<Finding>,
 }
@@ -122,8 +125,8 @@ pub fn schema() -> &'static [(&'static str, &'static [&'static str])] {
 
 fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> Option<Config> {
     let root = reader.table(root, "", ROOT_KEYS)?;
-    let (listeners, admin) = listeners::read(reader, root);
-    let issuers = issuers::read(reader, root);
+    let (listeners, admin, mut taken) = listeners::read(reader, root);
+    let mut issuers = issuers::read(reader, root);
     let mut upstreams = Upstreams::read(reader, root);
     let routes = routes::read(reader, root, &mut upstreams);
     let upstreams = upstreams.finish(reader);
@@ -133,7 +136,8 @@ fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> 
     if let Some(node) = root.get("events") {
         events::read(reader, node, &mut events);
     }
-    later::read(reader, root);
+    let sts = sts::read(reader, root, directory, &mut taken, &issuers);
+    issuers.extend(sts.as_ref().map(StsConfig::issuer));
     Some(Config {
         file: file.to_owned(),
         listeners,
@@ -147,6 +151,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> 
         settings_file: read_settings(reader, root),
         policies: policies::read(reader, root),
         events,
+        sts,
         warnings: Vec::new(),
     })
 }
@@ -234,9 +239,11 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("limits", edge::LIMITS_KEYS),
     ("identity_headers", edge::IDENTITY_HEADERS_KEYS),
     ("drain", edge::DRAIN_KEYS),
-    ("sts", later::STS_KEYS),
-    ("sts.keys", later::STS_KEYS_KEYS),
-    ("sts.duration", later::STS_DURATION_KEYS),
+    ("sts", sts::STS_KEYS),
+    ("sts.tls", listeners::TLS_KEYS),
+    ("sts.keys", sts::KEYS_KEYS),
+    ("sts.duration", sts::DURATION_KEYS),
+    ("sts.watch", sts::WATCH_KEYS),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,13 +1,12 @@
 //! The keys that sign session tokens: made, kept in a directory, rotated with overlap, published.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::clock::UnixSeconds;
-use crate::token::{Algorithm, KeySet};
+use crate::token::Algorithm;
 
 /// Where the keys are, and how they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +19,13 @@ pub struct KeysSpec {
     pub rotate: Duration,
     /// How long a key is published after another signs: the longest session and some leeway.
     pub overlap: Duration,
+}
+
+impl KeysSpec {
+    /// The file with the public keys (RFC 7517), in the directory.
+    pub fn jwks_file(&self) -> PathBuf {
+        self.directory.join(JWKS_FILE)
+    }
 }
 
 /// Why keys can't be used.
@@ -44,11 +50,6 @@ impl SessionKeys {
         Err(SessionKeysError::Sign)
     }
 
-    /// The public keys, as tokens are verified with them.
-    pub fn key_set(&self) -> Arc<KeySet> {
-        unimplemented!()
-    }
-
     /// The public keys as a JWKS document (RFC 7517).
     pub fn jwks(&self) -> Bytes {
         unimplemented!()
@@ -62,3 +63,6 @@ impl SessionKeys {
         unimplemented!()
     }
 }
+
+/// The public keys, for this proxy, its neighbours and who serves them.
+const JWKS_FILE: &str = "jwks.json";

@@ -16,7 +16,9 @@ use crate::iam::{
     RouteValues, Transport,
 };
 use crate::perimeter::AccountSetting;
-use crate::policy::set::{AccountParts, AccountPolicies, PrincipalEntry, ResourceEntry, Tag};
+use crate::policy::set::{
+    AccountParts, AccountPolicies, PrincipalEntry, ResourceEntry, Tag, UnknownCallers,
+};
 use crate::policy::{CompiledPolicy, PolicyType, Source, compile, document, json as policy_json};
 use crate::verdict::Standing;
 
@@ -222,7 +224,8 @@ fn policies(mode: Mode, condition: &str) -> Snapshot {
     let accounts = [("partner", callers), ("owner", owners)].map(|(name, parts)| {
         (account(name), Arc::new(AccountPolicies::new(account(name), parts).unwrap()))
     });
-    let set = PolicySet { accounts: accounts.into_iter().collect(), ..PolicySet::default() };
+    let accounts = accounts.into_iter().collect();
+    let set = PolicySet::new(accounts, None, UnknownCallers::default());
     let sets = PolicySets { mode, enforced: Arc::new(set), candidate: None };
     Snapshot { policies: Some(Arc::new(sets)), ..Snapshot::default() }
 }
