@@ -379,10 +379,9 @@ impl Recorder {
 }
 
 /// The statements that an event names, and how many there are.
-pub(crate) type Notes<'a> = ([StatementNote<'a>; STATEMENTS_MAX], usize);
+type Notes<'a> = ([StatementNote<'a>; STATEMENTS_MAX], usize);
 
-/// The statements of an answer, as far as an event names them.
-pub(crate) fn notes<'a>(answer: &PolicyAnswer<'a>) -> Notes<'a> {
+fn notes<'a>(answer: &PolicyAnswer<'a>) -> Notes<'a> {
     let (mut list, mut len) = NO_NOTES;
     for (place, decided) in list.iter_mut().zip(answer.statements.iter()) {
         *place = StatementNote {
@@ -396,8 +395,7 @@ pub(crate) fn notes<'a>(answer: &PolicyAnswer<'a>) -> Notes<'a> {
     (list, len)
 }
 
-/// Nobody was asked.
-pub(crate) const NO_NOTES: Notes<'static> =
+const NO_NOTES: Notes<'static> =
     ([StatementNote { policy: "", sid: "", index: 0, effect: Effect::Deny }; STATEMENTS_MAX], 0);
 
 /// Where a request came from. What the client says of itself is taken along, never believed.

@@ -8,7 +8,7 @@ mod head;
 mod rejection;
 
 pub use gate::{Admission, Circumstances, Gate, Refusal, View};
-pub(crate) use gate::{NO_NOTES, client_address, notes, origin};
+pub(crate) use gate::{client_address, origin};
 pub(crate) use head::{check as check_head, correlation_id};
 pub use rejection::Rejection;
 

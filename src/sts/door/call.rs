@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::clock::UnixMillis;
 use crate::event::{AssumeReason, AssumeTarget, Door};
-use crate::iam::{Identity, Session};
+use crate::iam::Identity;
 use crate::sts::assume::{AssumeError, AssumeParameters, Standing, Target};
 use crate::token::TokenError;
 
@@ -151,12 +151,12 @@ impl Attempt {
         }
     }
 
-    /// As whom the caller asks: a session is nobody whom its issuer vouches for, it is itself.
-    pub(super) fn standing(&self, session: Option<&Session>) -> Standing {
-        match (self.door, session) {
-            (Door::AwsQuery, _) | (Door::TokenExchange | Door::Ibm, Some(_)) => Standing::Principal,
-            (Door::AwsWebIdentity, _) => Standing::WebIdentity,
-            (Door::TokenExchange | Door::Ibm, None) => Standing::Either,
+    /// As whom the caller asks.
+    pub(super) fn standing(&self) -> Standing {
+        match self.door {
+            Door::AwsQuery | Door::Ibm => Standing::Principal,
+            Door::AwsWebIdentity => Standing::WebIdentity,
+            Door::TokenExchange => Standing::Either,
         }
     }
 }

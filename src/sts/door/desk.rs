@@ -14,8 +14,9 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
-use crate::event::{AssumeEvent, AssumeReason, DetectionEvent, EventIds};
+use crate::event::{AssumeEvent, AssumeReason, DetectionEvent, EventIds, StatementNote};
 use crate::iam::{AccountId, Arn, Identity, RequestOrigin};
 use crate::proxy::{self, Peer};
 use crate::snapshot::{Snapshot, SnapshotReader};
@@ -89,9 +90,9 @@ pub(super) enum Pace {
 }
 
 /// A decision, to be recorded.
-struct Decided<'s> {
+struct Decided {
     caller: Option<Arc<Identity>>,
-    asked: Asked<'s>,
+    asked: Asked,
     reason: AssumeReason,
     outcome: Result<Granted, Refusal>,
 }
@@ -200,13 +201,13 @@ impl Desk {
         Ok(ended)
     }
 
-    fn decide<'s>(
+    fn decide(
         &mut self,
-        snapshot: &'s Snapshot,
+        snapshot: &Snapshot,
         attempt: &Attempt,
         now: UnixMillis,
         origin: RequestOrigin<'_>,
-    ) -> Decided<'s> {
+    ) -> Decided {
         let undecided = |caller, refusal: Refusal| Decided {
             caller,
             asked: asked(attempt),
@@ -229,7 +230,7 @@ impl Desk {
         };
         let account = known.identity.account.as_ref().map_or("", AccountId::as_str);
         let circumstances = Circumstances { id: self.ids.next(now), now, origin };
-        let standing = attempt.standing(known.identity.session.as_deref());
+        let standing = attempt.standing();
         let asking = Caller { identity: &known.identity, claims: &known.claims, standing };
         let target = target.target(account);
         match assume(snapshot, rules, &asking, target, &attempt.parameters, &circumstances) {
@@ -270,31 +271,20 @@ impl Desk {
     }
 
     /// Makes the token of a session that may begin.
-    fn grant<'s>(
-        &self,
-        grant: Grant<'s>,
-        rules: &StsRules,
-        known: Known,
-        attempt: &Attempt,
-    ) -> Decided<'s> {
-        let Grant { identity, duration_seconds, role_id, asked } = grant;
+    fn grant(&self, grant: Grant, rules: &StsRules, known: Known, attempt: &Attempt) -> Decided {
+        let Grant { identity, duration_seconds, role_id, asked, reason } = grant;
         let caller = Some(Arc::clone(&known.identity));
-        let token = self.keys.sign(&session_claims(&identity, rules));
-        let (Ok(token), Some(access_key)) = (token, AccessKey::random(&self.random)) else {
+        let claims = session_claims(&identity, rules);
+        let token = claims.and_then(|claims| self.keys.sign(&claims).ok());
+        let (Some(token), Some(access_key)) = (token, AccessKey::random(&self.random)) else {
             tracing::error!("a session token can't be signed");
             let reason = AssumeReason::Unavailable;
             return Decided { caller, asked, reason, outcome: Err(Refusal::Unavailable) };
         };
-        let reason = match &attempt.target {
-            Some(AttemptTarget::Profile(_) | AttemptTarget::ProfileNamed { .. }) => {
-                AssumeReason::ProfileTrusts
-            }
-            Some(AttemptTarget::Role(_)) | None => AssumeReason::PolicyAllow,
-        };
         let granted = Granted {
             token,
             duration_seconds,
-            role_id: role_id.into(),
+            role_id,
             caller_audience: audience(&known.claims),
             caller: known.identity,
             access_key,
@@ -309,7 +299,7 @@ impl Desk {
 struct Record<'r> {
     snapshot: &'r Snapshot,
     attempt: &'r Attempt,
-    decided: &'r Decided<'r>,
+    decided: &'r Decided,
     visit: &'r Visit<'r>,
     origin: RequestOrigin<'r>,
 }
@@ -330,10 +320,13 @@ impl Desk {
         let agent = agent.as_deref().unwrap_or_default();
         let correlation_id = proxy::correlation_id(&visit.head.headers).unwrap_or_default();
         self.events.start();
-        let (notes, notes_len) = match &decided.asked.answer {
-            Some(answer) => proxy::notes(answer),
-            None => proxy::NO_NOTES,
-        };
+        let statements = decided.asked.statements.iter().map(|decisive| StatementNote {
+            policy: &decisive.policy,
+            sid: &decisive.sid,
+            index: decisive.index,
+            effect: decisive.effect,
+        });
+        let statements: SmallVec<[StatementNote<'_>; STATEMENTS_MAX]> = statements.collect();
         let granted = decided.outcome.as_ref().ok();
         let session = granted.and_then(|granted| granted.identity.session.as_deref());
         let asked = &record.attempt.parameters;
@@ -357,8 +350,8 @@ impl Desk {
             decision: if granted.is_some() { Decision::Permit } else { Decision::Deny },
             reason: decided.reason,
             status,
-            statements: notes.get(..notes_len).unwrap_or_default(),
-            missing: decided.asked.answer.as_ref().map(|answer| answer.missing).unwrap_or_default(),
+            statements: &statements,
+            missing: decided.asked.missing,
             session: granted
                 .zip(session)
                 .map(|(granted, session)| (session.id, granted.identity.expires_at)),
@@ -457,25 +450,19 @@ fn narrowed(rules: &Arc<StsRules>, audiences: &[Box<str>]) -> Option<Arc<StsRule
 }
 
 /// What is told of an attempt that was not decided.
-fn asked<'s>(attempt: &Attempt) -> Asked<'s> {
+fn asked(attempt: &Attempt) -> Asked {
     let role = attempt.target.as_ref().map_or("", AttemptTarget::as_str);
     let owner = match &attempt.target {
         Some(AttemptTarget::Role(arn)) => Arn::parse(arn).map(Arn::account),
         Some(AttemptTarget::ProfileNamed { account, .. }) => account.as_deref(),
         Some(AttemptTarget::Profile(_)) | None => None,
     };
-    let session_name = attempt.parameters.session_name.as_deref().unwrap_or_default();
     Asked {
         owner: owner.and_then(|account| AccountId::parse(account).ok()),
-        role: cut(role).into(),
-        session_name: cut(session_name).into(),
-        answer: None,
+        role: role.into(),
+        session_name: attempt.parameters.session_name.clone().unwrap_or_default(),
+        ..Asked::default()
     }
-}
-
-/// Names are short; what is longer is none, and events have better use for the room.
-fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(TOLD_BYTES_MAX)).unwrap_or_default()
 }
 
 fn audience(claims: &Map<String, Value>) -> Box<str> {
@@ -514,14 +501,3 @@ fn pace(refusal: &Refusal) -> Pace {
         | Refusal::Unavailable => Pace::AtOnce,
     }
 }
-
-/// The longest ARN that AWS takes.
-const TOLD_BYTES_MAX: usize = 2048;
-
-/// Until the log takes these events itself.
-trait Stage {
-    fn stage_assume(&mut self, _event: &AssumeEvent<'_>) {}
-    fn stage_detection(&mut self, _event: &DetectionEvent<'_>) {}
-}
-
-impl Stage for EventAppender {}

@@ -2,8 +2,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sts::assume::{Standing, Target};
-use crate::sts::door::tests::{EXTERNAL_ID, form, granted as session_granted, session, text_of};
+use crate::sts::assume::Target;
+use crate::sts::door::tests::{EXTERNAL_ID, form, granted as session_granted, text_of};
 use crate::token::TokenError;
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/ci/Deploy";
@@ -67,13 +67,6 @@ fn all_parameters_are_read() {
 fn two_tags_of_one_key_are_left_for_the_decision_to_refuse() {
     let attempt = asked(&[&BASE[..], &[("tags", r#"{"a":"1","a":"2"}"#)]].concat());
     assert_eq!(attempt.parameters.tags.len(), 2);
-}
-
-#[test]
-fn a_login_asks_in_both_ways_and_a_session_as_itself() {
-    let attempt = asked(&BASE);
-    assert_eq!(attempt.standing(None), Standing::Either);
-    assert_eq!(attempt.standing(session().session.as_deref()), Standing::Principal);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::clock::UnixSeconds;
 use crate::event::Door;
 use crate::iam::Identity;
-use crate::sts::assume::AssumeError;
+use crate::sts::assume::{AssumeError, packed_percent};
 use crate::sts::door::answer::{Answer, RETRY_AFTER_SECONDS, whole};
 use crate::sts::door::call::{Granted, Identified, Refusal};
 use crate::sts::door::xml::Xml;
@@ -35,6 +35,9 @@ pub(in crate::sts::door) fn granted(granted: &Granted, door: Door, id: Uuid) -> 
             xml.text("SessionToken", &granted.token);
             xml.text("Expiration", &time(session.expires_at));
         });
+        if session.session_policies().is_some() || !session.session_tags.is_empty() {
+            xml.text("PackedPolicySize", &packed_percent(session).to_string());
+        }
         let source = session.session.as_ref().and_then(|session| session.source_identity.as_ref());
         if let Some(source) = source {
             xml.text("SourceIdentity", source);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{fault, invalid};
 use crate::event::Door;
-use crate::iam::SessionPolicies;
+use crate::policy::SESSION_MANAGED_MAX;
 use crate::sts::door::call::{Attempt, AttemptTarget, Fault, seconds};
 use crate::sts::door::form::Form;
 
@@ -81,7 +81,7 @@ impl<'f> Reading<'f> {
             _ if name.starts_with("PolicyArns.") => {
                 let number = name.strip_prefix("PolicyArns.member.");
                 let number = number.and_then(|rest| rest.strip_suffix(".arn"));
-                self.policies.take(number, value, SessionPolicies::MANAGED_MAX, "PolicyArns")?;
+                self.policies.take(number, value, SESSION_MANAGED_MAX, "PolicyArns")?;
             }
             "WebIdentityToken" if by_token => *token = whole(),
             "ExternalId" => {
