@@ -244,6 +244,17 @@ impl Default for AssumeMetrics {
     }
 }
 
+/// Tells the age of the key that signs session tokens (`crossgate_sts_key_age_seconds`).
+pub fn sts_key_age(age: Duration) {
+    gauge!("crossgate_sts_key_age_seconds").set(age.as_secs_f64());
+}
+
+/// Counts keys that began to sign session tokens in place of another
+/// (`crossgate_sts_key_rotations_total`).
+pub fn sts_key_rotations(rotations: u64) {
+    counter!("crossgate_sts_key_rotations_total").increment(rotations);
+}
+
 /// Which side of the proxy a connection is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionSide {
@@ -418,7 +429,7 @@ fn request_counter(route: &str, outcome: Outcome) -> Counter {
     )
 }
 
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     ("crossgate_requests_total", "Requests by route and what became of them"),
     ("crossgate_decisions_total", "Verdicts of each layer by mode, decision and standing"),
     ("crossgate_decision_cache_total", "Policy decisions that were known or had to be evaluated"),
@@ -429,13 +440,15 @@ const COUNTERS: [(&str, &str); 10] = [
     ("crossgate_events_lost_total", "Events that will never reach the log or a sink"),
     ("crossgate_assume_total", "Attempts to begin a session by protocol and what became of them"),
     ("crossgate_sink_deliveries_total", "Events by what became of them on their way to a sink"),
+    ("crossgate_sts_key_rotations_total", "Keys that began to sign session tokens"),
 ];
 
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
     ("crossgate_jwks_age_seconds", "Time since an issuer last confirmed its keys"),
     ("crossgate_snapshot_revision", "The revision that decides requests"),
     ("crossgate_connections", "Open connections by side"),
     ("crossgate_sink_lag_events", "Events of the log that a sink does not have"),
+    ("crossgate_sts_key_age_seconds", "Age of the key that signs session tokens"),
 ];
 
 const HISTOGRAMS: [(&str, &str); 4] = [
