@@ -383,6 +383,7 @@ impl Record<'_> {
             time: visit.now,
             correlation_id: proxy::correlation_id(&visit.head.headers).unwrap_or(attempt_id),
             name: detection.name,
+            subject: detection.subject,
             count: detection.count,
             initiator: decided.caller.as_deref(),
             owner: decided.asked.owner,
