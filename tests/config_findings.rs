@@ -49,7 +49,10 @@ fn no_value_of_the_environment_is_shown() {
                     from: \"${SECRET}\" } }, { http: { url: \"${SECRET}@\", headers: { a: \"${SECRET}\\n\" } \
                     } }] }\nlimits: { \
                     header_bytes: \"${SECRET}\" }\nidentity_headers: { prefix: \"${SECRET}\" \
-                    }\ntrusted_proxies: [\"${SECRET}\"]\nforward_token: ${SECRET}\n";
+                    }\ntrusted_proxies: [\"${SECRET}\"]\nforward_token: ${SECRET}\nsts: { \
+                    address: \"${SECRET}\", issuer: \"${SECRET}\", keys: { algorithm: \"${SECRET}\", \
+                    rotate: \"${SECRET}\" }, duration: { max: \"${SECRET}\" }, watch: { break_glass: \
+                    [\"${SECRET}\"], external_ids: \"${SECRET}\" } }\n";
     let error = config::parse(document, Path::new("a.yaml"), &environment).unwrap_err();
     let found = error.findings().len();
     assert!(15 <= found, "{error}");

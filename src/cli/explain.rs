@@ -332,7 +332,9 @@ impl<'a> Case<'a> {
             return SetReport::of_nobody(mode, standing);
         };
         let AuthzRequest { action, key_action, owner, .. } = *request;
-        let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
+        let session = identity.session_policies();
+        let asked = Asked { principal, action, resource, owner, key_action, session };
+        let applicable = set.applicable(&asked);
         let organization = set.organization.as_deref();
         let known = Known::of(&applicable, organization);
         let context = RequestContext::new(identity, principal, request, known, self.now);

@@ -52,15 +52,15 @@ fn read_issuer(
         }
     }
     let audiences = read_audiences(reader, table);
-    let algorithms = read_algorithms(reader, table);
-    let jwks = reader
-        .require(table, "jwks", "like `jwks: { url: https://… }`")
-        .and_then(|node| read_jwks(reader, node, issuer.as_deref().zip(table.get("issuer"))));
-    let leeway = read_leeway(reader, table);
     let claims = match table.get("claims") {
         None => Some(ClaimsMapping::Ibm),
         Some(node) => read_claims(reader, node),
     };
+    let algorithms = read_algorithms(reader, table, claims.as_ref());
+    let jwks = reader
+        .require(table, "jwks", "like `jwks: { url: https://… }`")
+        .and_then(|node| read_jwks(reader, node, issuer.as_deref().zip(table.get("issuer"))));
+    let leeway = read_leeway(reader, table);
     Some(IssuerSpec {
         issuer: issuer?,
         audiences: audiences?,
@@ -85,10 +85,17 @@ fn read_audiences(reader: &mut Reader<'_>, table: Table<'_>) -> Option<Vec<Box<s
     nodes.iter().map(|node| reader.text(node, "audiences")).collect()
 }
 
-fn read_algorithms(reader: &mut Reader<'_>, table: Table<'_>) -> Option<Vec<Algorithm>> {
+fn read_algorithms(
+    reader: &mut Reader<'_>,
+    table: Table<'_>,
+    claims: Option<&ClaimsMapping>,
+) -> Option<Vec<Algorithm>> {
     let Some(node) = table.get("algorithms") else {
-        // OpenID Connect's default; every provider has it.
-        return Some(vec![Algorithm::Rs256]);
+        return Some(match claims {
+            Some(ClaimsMapping::Session) => Algorithm::OF_SESSIONS.to_vec(),
+            // OpenID Connect's default; every provider has it.
+            Some(ClaimsMapping::Ibm | ClaimsMapping::Pointers(_)) | None => vec![Algorithm::Rs256],
+        });
     };
     let nodes = reader.list(node, "algorithms")?;
     if nodes.is_empty() {
@@ -99,10 +106,15 @@ fn read_algorithms(reader: &mut Reader<'_>, table: Table<'_>) -> Option<Vec<Algo
         );
         return None;
     }
-    nodes.iter().map(|node| read_algorithm(reader, node)).collect()
+    nodes.iter().map(|node| read_algorithm(reader, node, ALGORITHMS)).collect()
 }
 
-fn read_algorithm(reader: &mut Reader<'_>, node: &Node) -> Option<Algorithm> {
+/// Reads one of some algorithms; those that are never accepted are refused with their reason.
+pub(super) fn read_algorithm(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    choices: &[(&'static str, Algorithm)],
+) -> Option<Algorithm> {
     let refused = match node.as_text().map(str::to_ascii_uppercase).as_deref() {
         Some("HS256" | "HS384" | "HS512") => {
             Some("a shared secret would let every service that verifies tokens also make them")
@@ -115,7 +127,7 @@ fn read_algorithm(reader: &mut Reader<'_>, node: &Node) -> Option<Algorithm> {
         reader.findings.error_hint(node.at, message, "use `RS256`, `ES256` or `EdDSA`");
         return None;
     }
-    reader.choice(node, "algorithm", ALGORITHMS)
+    reader.choice(node, "algorithm", choices)
 }
 
 fn read_leeway(reader: &mut Reader<'_>, table: Table<'_>) -> Duration {
@@ -247,7 +259,7 @@ fn read_interval(
 
 fn read_claims(reader: &mut Reader<'_>, node: &Node) -> Option<ClaimsMapping> {
     if let Value::Scalar(_) = &node.value {
-        return reader.choice(node, "claims", &[("ibm", ())]).map(|()| ClaimsMapping::Ibm);
+        return reader.choice(node, "claims", PRESETS).map(|preset| preset());
     }
     let table = reader.table(node, "claims", CLAIMS_KEYS)?;
     let account = reader
@@ -366,10 +378,15 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("EdDSA", Algorithm::EdDsa),
 ];
 
+type Preset = (&'static str, fn() -> ClaimsMapping);
+
+const PRESETS: &[Preset] =
+    &[("ibm", || ClaimsMapping::Ibm), ("session", || ClaimsMapping::Session)];
+
 const PRINCIPAL_DEFAULT: &str = "arn:aws:iam::{account}:user/{sub}";
 
 /// Covers clocks that NTP keeps; zero would refuse good tokens at the first drift.
-const LEEWAY_DEFAULT: Duration = Duration::from_secs(30);
+pub(super) const LEEWAY_DEFAULT: Duration = Duration::from_secs(30);
 
 /// More than this is worth a look.
 const LEEWAY_USUAL_MAX: Duration = Duration::from_mins(5);

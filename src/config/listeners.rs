@@ -24,12 +24,16 @@ pub(super) const LISTENER_KEYS: &[&str] = &["address", "tls"];
 pub(super) const TLS_KEYS: &[&str] = &["certificate", "key", "client_ca"];
 pub(super) const ADMIN_KEYS: &[&str] = &["address", "token_file"];
 
-/// Reads `listeners` and `admin`, whose addresses must differ.
+/// The addresses that were read so far, and where.
+pub(super) type Taken = Vec<(SocketAddr, Span)>;
+
+/// Reads `listeners` and `admin`, whose addresses must differ, from each other and from all that
+/// come later.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: Table<'_>,
-) -> (Vec<ListenerSpec>, Option<AdminConfig>) {
-    let mut taken = Vec::new();
+) -> (Vec<ListenerSpec>, Option<AdminConfig>, Taken) {
+    let mut taken = Taken::new();
     let mut listeners = Vec::new();
     let node = reader.require(root, "listeners", "like `listeners: [{ address: 0.0.0.0:8080 }]`");
     if let Some(node) = node {
@@ -40,20 +44,24 @@ pub(super) fn read(
         listeners = nodes.iter().filter_map(|it| read_listener(reader, it, &mut taken)).collect();
     }
     let admin = root.get("admin").and_then(|node| read_admin(reader, node, &mut taken));
-    (listeners, admin)
+    (listeners, admin, taken)
 }
 
-fn read_listener(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    taken: &mut Vec<(SocketAddr, Span)>,
-) -> Option<ListenerSpec> {
+fn read_listener(reader: &mut Reader<'_>, node: &Node, taken: &mut Taken) -> Option<ListenerSpec> {
     let table = reader.table(node, "listeners", LISTENER_KEYS)?;
+    read_socket(reader, table, taken)
+}
+
+/// Reads `address` and, where it is there, `tls`.
+pub(super) fn read_socket(
+    reader: &mut Reader<'_>,
+    table: Table<'_>,
+    taken: &mut Taken,
+) -> Option<ListenerSpec> {
     let address = read_address(reader, table, taken);
-    let tls = table.get("tls").map(|node| read_tls(reader, node));
-    let tls = match tls {
+    let tls = match table.get("tls") {
         None => None,
-        Some(read) => Some(read?),
+        Some(node) => Some(read_tls(reader, node)?),
     };
     Some(ListenerSpec { address: address?, tls })
 }
@@ -61,7 +69,7 @@ fn read_listener(
 fn read_address(
     reader: &mut Reader<'_>,
     table: Table<'_>,
-    taken: &mut Vec<(SocketAddr, Span)>,
+    taken: &mut Taken,
 ) -> Option<SocketAddr> {
     let node = reader.require(table, "address", "like `address: 127.0.0.1:8080`")?;
     let address = reader.address(node, "address")?;
@@ -130,11 +138,7 @@ pub(super) fn read_key(reader: &mut Reader<'_>, node: &Node) -> Option<PathBuf> 
     None
 }
 
-fn read_admin(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    taken: &mut Vec<(SocketAddr, Span)>,
-) -> Option<AdminConfig> {
+fn read_admin(reader: &mut Reader<'_>, node: &Node, taken: &mut Taken) -> Option<AdminConfig> {
     let table = reader.table(node, "admin", ADMIN_KEYS)?;
     let address = read_address(reader, table, taken);
     let token_file = match table.get("token_file") {

@@ -13,7 +13,6 @@ mod error;
 mod events;
 pub mod finding;
 mod issuers;
-mod later;
 mod listeners;
 pub mod node;
 mod observed;
@@ -24,6 +23,7 @@ mod route_lints;
 mod routes;
 pub mod settings_lints;
 mod sinks;
+mod sts;
 pub mod units;
 mod upstreams;
 
@@ -31,6 +31,7 @@ pub use error::ConfigError;
 pub use finding::{Finding, Severity, Span};
 pub(crate) use issuers::is_loopback;
 pub use listeners::AdminConfig;
+pub use sts::StsConfig;
 
 use crate::config::finding::Findings;
 use crate::config::node::Node;
@@ -54,7 +55,7 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// How many threads work; `None`: one for each CPU that this process may use.
     pub workers: Option<NonZeroUsize>,
-    /// Whose tokens are believed.
+    /// Whose tokens are believed; with `sts` the last one is this proxy itself.
     pub issuers: Vec<IssuerSpec>,
     /// The routes, compiled.
     pub routes: Arc<RouteTable>,
@@ -70,6 +71,8 @@ pub struct Config {
     pub policies: Option<PoliciesConfig>,
     /// Where decisions are recorded.
     pub events: EventsConfig,
+    /// The tokens of sessions; `None`: none are given out here.
+    pub sts: Option<StsConfig>,
     /// What is doubtful, but no reason to refuse.
     pub warnings: Vec<Finding>,
 }
@@ -77,7 +80,8 @@ pub struct Config {
 impl Config {
     /// Where the sessions that were ended are kept, if anywhere.
     pub fn revocations_file(&self) -> Option<PathBuf> {
-        revocations::path_of(self.settings_file.as_deref(), None)
+        let keys = self.sts.as_ref().map(|sts| sts.keys.directory.as_path());
+        revocations::path_of(self.settings_file.as_deref(), keys)
     }
 }
 
@@ -131,8 +135,8 @@ pub fn schema() -> &'static [(&'static str, &'static [&'static str])] {
 
 fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> Option<Config> {
     let root = reader.table(root, "", ROOT_KEYS)?;
-    let (listeners, admin) = listeners::read(reader, root);
-    let issuers = issuers::read(reader, root);
+    let (listeners, admin, mut taken) = listeners::read(reader, root);
+    let mut issuers = issuers::read(reader, root);
     let mut upstreams = Upstreams::read(reader, root);
     let routes = routes::read(reader, root, &mut upstreams);
     let upstreams = upstreams.finish(reader);
@@ -142,7 +146,8 @@ fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> 
     if let Some(node) = root.get("events") {
         events::read(reader, node, &mut events);
     }
-    later::read(reader, root);
+    let sts = sts::read(reader, root, directory, &mut taken, &issuers);
+    issuers.extend(sts.as_ref().map(StsConfig::issuer));
     Some(Config {
         file: file.to_owned(),
         listeners,
@@ -156,6 +161,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, file: &Path, directory: &Path) -> 
         settings_file: read_settings(reader, root),
         policies: policies::read(reader, root),
         events,
+        sts,
         warnings: Vec::new(),
     })
 }
@@ -243,9 +249,11 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("limits", edge::LIMITS_KEYS),
     ("identity_headers", edge::IDENTITY_HEADERS_KEYS),
     ("drain", edge::DRAIN_KEYS),
-    ("sts", later::STS_KEYS),
-    ("sts.keys", later::STS_KEYS_KEYS),
-    ("sts.duration", later::STS_DURATION_KEYS),
+    ("sts", sts::STS_KEYS),
+    ("sts.tls", listeners::TLS_KEYS),
+    ("sts.keys", sts::KEYS_KEYS),
+    ("sts.duration", sts::DURATION_KEYS),
+    ("sts.watch", sts::WATCH_KEYS),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 //! is pure; `keys` signs; `watch` looks for attacks; `revocations` ends sessions; `door` speaks.
 
 pub mod assume;
+pub mod door;
 pub mod keys;
 pub mod revocation;
 pub mod revocations;

@@ -40,6 +40,9 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
+    /// Those that crossgate signs session tokens with.
+    pub const OF_SESSIONS: [Self; 3] = [Self::Es256, Self::EdDsa, Self::Rs256];
+
     /// The registered name, as in a token's header; case counts.
     pub fn as_str(self) -> &'static str {
         match self {

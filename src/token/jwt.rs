@@ -216,7 +216,7 @@ const TIME_SECONDS_MAX: u64 = 253_402_300_799;
 const TIME_SECONDS_END: f64 = 253_402_300_800.0;
 
 /// The most audiences of one token.
-const AUDIENCES_MAX: usize = 64;
+pub const AUDIENCES_MAX: usize = 64;
 
 /// No extension is implemented, so all that is critical is unknown (RFC 7515 section 4.1.11), and
 /// `b64` changes what is signed (RFC 7797).
