@@ -20,7 +20,7 @@ use crossgate::iam::{AccountId, RequestOrigin, Transport};
 use crossgate::perimeter::{AccountSetting, SettingsIndex};
 use crossgate::policy::set::{
     AccountParts, AccountPolicies, Membership, Organization, PolicySet, PolicySets, PrincipalEntry,
-    ResourceEntry,
+    ResourceEntry, UnknownCallers,
 };
 use crossgate::policy::{CompiledPolicy, PolicyType, Source, compile, document, json};
 use crossgate::proxy::{Circumstances, Gate};
@@ -172,11 +172,8 @@ fn policy_set() -> PolicySet {
         let account = AccountId::parse(name).unwrap();
         (account, Arc::new(AccountPolicies::new(account, parts).unwrap()))
     });
-    PolicySet {
-        accounts: accounts.into_iter().collect(),
-        organization: Some(Arc::new(organization())),
-        ..PolicySet::default()
-    }
+    let organization = Some(Arc::new(organization()));
+    PolicySet::new(accounts.into_iter().collect(), organization, UnknownCallers::default())
 }
 
 fn organization() -> Organization {

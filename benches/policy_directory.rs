@@ -132,6 +132,7 @@ fn what_applies(bencher: Bencher<'_, '_>) {
             resource: Resource::Named(Arn::parse(order).unwrap()),
             owner: *owner,
             key_action: Some(&key_action),
+            session: None,
         });
         (applicable.caller.is_some(), applicable.resource.is_some())
     });

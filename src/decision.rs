@@ -129,7 +129,9 @@ fn ask<'s>(
         (_, None) => return no_principal(),
     };
     let AuthzRequest { action, key_action, owner, .. } = *request;
-    let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
+    let session = identity.session_policies();
+    let asked = Asked { principal, action, resource, owner, key_action, session };
+    let applicable = set.applicable(&asked);
     let known = Known::of(&applicable, set.organization.as_deref());
     let context = RequestContext::new(identity, principal, request, known, now);
     let owner = Some(owner.as_str());

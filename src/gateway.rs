@@ -19,18 +19,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, UnixMillis};
 use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
 use crate::event::setting_text::setting_text;
 use crate::event::sink::{Shipper, ShipperError};
+use crate::event::time::rfc3339;
 use crate::event::{EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
-use crate::iam::{IdentityKind, IdentityType};
+use crate::iam::{AccountId, Arn, IdentityKind, IdentityType};
 use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
 use crate::policy::directory::{DirectoryError, PolicyStore};
-use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
+use crate::settings::{Actor, OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
+use crate::sts::{
+    OnRevoked, Revocation, RevocationStore, RevocationsError, RevocationsUpdate, RoleRevocation,
+};
 use crate::telemetry::{self, ReloadResult};
 use crate::token::jwks::JwksError;
 use crate::token::{JwksHandle, JwksRefresher, Verifier};
@@ -80,6 +84,9 @@ pub enum StartError {
     /// The policies are unusable.
     #[error(transparent)]
     Policies(#[from] DirectoryError),
+    /// The sessions that were ended are unusable.
+    #[error(transparent)]
+    Revocations(#[from] RevocationsError),
     /// The settings are unusable.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -109,6 +116,7 @@ impl Gateway {
         let file = config.settings_file.clone();
         let settings = SettingsStore::new(file, writer.clone(), reader.clone(), on_update);
         settings.load_initial().await?;
+        let revocations = open_revocations(&config, &writer, &reader, &events).await?;
         let policies = open_policies(&config, &writer).await?;
         let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
 
@@ -124,6 +132,7 @@ impl Gateway {
                     reader: reader.clone(),
                     writer: writer.clone(),
                     settings: settings.clone(),
+                    revocations: revocations.clone(),
                     metrics,
                     draining: Arc::clone(&draining),
                     missing: missing(policies.is_some()),
@@ -143,6 +152,7 @@ impl Gateway {
             writer,
             keys,
             settings: settings.clone(),
+            revocations: revocations.clone(),
             policies,
             tls,
             shipper: Arc::clone(&shipper),
@@ -150,6 +160,7 @@ impl Gateway {
             end: CancellationToken::new(),
         });
         tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
+        tasks.spawn(follow_revocations(revocations, Arc::clone(&reloader)));
         tasks.spawn(Arc::clone(&reloader).follow_policies());
         tasks.spawn(Arc::clone(&reloader).follow());
         Ok(Self {
@@ -213,6 +224,7 @@ struct Reloader {
     writer: SnapshotWriter,
     keys: JwksHandle,
     settings: SettingsStore,
+    revocations: RevocationStore,
     policies: Option<PolicyStore>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
     shipper: Arc<Shipper>,
@@ -240,6 +252,7 @@ impl Reloader {
         self.reload_configuration().await;
         // A refusal is recorded by the store itself.
         let _ = self.settings.reload(Reload::Always).await;
+        let _ = self.revocations.reload(Reload::Always).await;
         if let Some(policies) = &self.policies {
             let _ = policies.reload().await;
         }
@@ -301,8 +314,13 @@ impl Reloader {
                 replacements.push((current, tls));
             }
         }
-        let moved = self.settings.move_to(new.settings_file.clone()).await;
-        moved.map_err(|error| error.to_string())?;
+        let moved = self.revocations.move_to(new.revocations_file()).await;
+        let before = moved.map_err(|error| error.to_string())?;
+        if let Err(error) = self.settings.move_to(new.settings_file.clone()).await {
+            // The old settings go on, with what is beside them. Going back loses nothing.
+            let _ = self.revocations.move_to(before).await;
+            return Err(error.to_string());
+        }
         for (current, replacement) in replacements {
             current.store(replacement);
         }
@@ -363,6 +381,27 @@ async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
         () = reloader.end.cancelled() => {}
         () = settings.follow() => {}
     }
+}
+
+async fn follow_revocations(revocations: RevocationStore, reloader: Arc<Reloader>) {
+    tokio::select! {
+        () = reloader.end.cancelled() => {}
+        () = revocations.follow() => {}
+    }
+}
+
+/// The sessions that were ended, in force.
+async fn open_revocations(
+    config: &Config,
+    writer: &SnapshotWriter,
+    reader: &SnapshotReader,
+    events: &Arc<EventLog>,
+) -> Result<RevocationStore, RevocationsError> {
+    let on_revoked = record_revocation(Arc::clone(events));
+    let file = config.revocations_file();
+    let store = RevocationStore::new(file, writer.clone(), reader.clone(), on_revoked);
+    store.reload(Reload::Always).await?;
+    Ok(store)
 }
 
 /// The policies, in force; none without their section.
@@ -489,24 +528,59 @@ fn record_update(events: Arc<EventLog>) -> OnUpdate {
             id,
             time: update.at,
             correlation_id: "",
-            owner: update.account,
-            initiator: UpdateInitiator {
-                id: update.actor.id,
-                name: "",
-                identity_type: IdentityType::User,
-                kind: IdentityKind::Login,
-                source_ip: update.actor.address,
-                agent: &update.actor.agent,
-            },
+            owner: Some(update.account),
+            initiator: initiator(&update.actor),
             changes: &changes,
             revision: update.revision,
         });
     })
 }
 
+/// Turns a revocation by the admin API into its event: a change of what is in force for the role's
+/// account. A session's id does not tell its account.
+fn record_revocation(events: Arc<EventLog>) -> OnRevoked {
+    let ids = Mutex::new(EventIds::new());
+    Box::new(move |update: RevocationsUpdate| {
+        let id = ids.lock().unwrap_or_else(PoisonError::into_inner).next(update.at);
+        let (owner, initial, new) = match &update.revocation {
+            Revocation::Role(RoleRevocation { role, before }) => {
+                let owner = Arn::parse(role).and_then(|arn| AccountId::parse(arn.account()).ok());
+                let text = |at: UnixMillis| format!("{role} before {}", rfc3339(at));
+                (owner, update.initial.map(text).unwrap_or_default(), text(*before))
+            }
+            Revocation::Session(session) => (None, String::new(), format!("session {session}")),
+        };
+        let change =
+            SettingChange { update_type: REVOCATION, initial_value: &initial, new_value: &new };
+        events.append_update(&UpdateEvent {
+            id,
+            time: update.at,
+            correlation_id: "",
+            owner,
+            initiator: initiator(&update.actor),
+            changes: &[change],
+            revision: update.revision,
+        });
+    })
+}
+
+fn initiator(actor: &Actor) -> UpdateInitiator<'_> {
+    UpdateInitiator {
+        id: actor.id,
+        name: "",
+        identity_type: IdentityType::User,
+        kind: IdentityKind::Login,
+        source_ip: actor.address,
+        agent: &actor.agent,
+    }
+}
+
 fn available_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
+
+/// `updateType` of revocations.
+const REVOCATION: &str = "sts.revocation";
 
 /// How long running requests of operators may take after the workers have ended.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);

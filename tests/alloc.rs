@@ -18,6 +18,7 @@ use crossgate::iam::AccountId;
 use crossgate::perimeter::{AccountSetting, SettingsIndex};
 use crossgate::policy::set::{
     AccountParts, AccountPolicies, PolicySet, PolicySets, PrincipalEntry, ResourceEntry, Tag,
+    UnknownCallers,
 };
 use crossgate::policy::{CompiledPolicy, PolicyType, Source, compile, document, json};
 use crossgate::proxy::{Circumstances, Gate};
@@ -122,7 +123,7 @@ fn granting() -> PolicySet {
         let account = AccountId::parse(name).unwrap();
         (account, Arc::new(AccountPolicies::new(account, parts).unwrap()))
     });
-    PolicySet { accounts: accounts.into_iter().collect(), ..PolicySet::default() }
+    PolicySet::new(accounts.into_iter().collect(), None, UnknownCallers::default())
 }
 
 fn policy(policy_type: PolicyType, text: &str) -> Arc<CompiledPolicy> {

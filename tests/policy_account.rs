@@ -317,6 +317,7 @@ fn decided(sets: &PolicySets, request: &Value) -> (Outcome, &'static str, Vec<&'
         resource,
         owner: AccountId::parse(&owner).unwrap(),
         key_action: None,
+        session: None,
     };
     let applicable = sets.enforced.applicable(&asked);
     let context = RequestContext::new(request);

@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 use crate::config;
 use crate::policy::directory;
 use crate::policy::set::PolicySet;
-use crate::token::IssuerSpec;
+use crate::sts::revocations;
 
 /// An account perimeter for any HTTP API: decides by account, forwards or rejects, records.
 #[derive(Debug, Parser)]
@@ -120,11 +120,15 @@ fn verify(args: &token::VerifyArgs) -> ExitCode {
         output: &mut io::stdout().lock(),
         errors: &mut io::stderr().lock(),
     };
-    token::verify(args, issuers_of, &mut streams)
+    token::verify(args, trusted_of, &mut streams)
 }
 
-fn issuers_of(file: &Path) -> Result<Vec<IssuerSpec>, String> {
-    config::load(file).map(|config| config.issuers).map_err(|error| error.to_string())
+fn trusted_of(file: &Path) -> Result<token::Trusted, String> {
+    let config = config::load(file).map_err(|error| error.to_string())?;
+    let kept = config.revocations_file();
+    let revocations = kept.as_deref().map(revocations::read).transpose();
+    let revocations = revocations.map_err(|error| error.to_string())?.unwrap_or_default();
+    Ok(token::Trusted { issuers: config.issuers, revocations })
 }
 
 /// The policies in force of a configuration.

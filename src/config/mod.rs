@@ -40,6 +40,7 @@ use crate::event::EventsConfig;
 use crate::listener::ListenerSpec;
 use crate::policy::directory::PoliciesConfig;
 use crate::route::{EdgeRules, RouteSpec, RouteTable, Upstream};
+use crate::sts::revocations;
 use crate::token::IssuerSpec;
 
 /// A configuration that can be run.
@@ -73,6 +74,13 @@ pub struct Config {
     pub sts: Option<StsConfig>,
     /// What is doubtful, but no reason to refuse.
     pub warnings: Vec<Finding>,
+}
+
+impl Config {
+    /// Where the sessions that were ended are kept, if anywhere.
+    pub fn revocations_file(&self) -> Option<PathBuf> {
+        revocations::path_of(self.settings_file.as_deref(), None)
+    }
 }
 
 /// Reads a configuration file, with this process's environment.

@@ -111,6 +111,14 @@ impl Door {
             Self::TokenExchange => "token_exchange",
         }
     }
+
+    /// The action that is asked for by it.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::AwsWebIdentity => "sts:AssumeRoleWithWebIdentity",
+            Self::AwsQuery | Self::Ibm | Self::TokenExchange => "sts:AssumeRole",
+        }
+    }
 }
 
 /// Why an attempt ended as it did; a fixed set.
@@ -183,6 +191,31 @@ impl AssumeReason {
             Self::Unavailable => "unavailable",
         }
     }
+
+    /// Whether the caller was refused for who it is, whatever the protocol's status says: IBM's and
+    /// OAuth's is 400 for everything.
+    pub fn is_denial(self) -> bool {
+        match self {
+            Self::PolicyExplicitDeny
+            | Self::PolicyImplicitDeny
+            | Self::ProfileDoesNotTrust
+            | Self::UnknownRole
+            | Self::NoToken
+            | Self::InvalidToken
+            | Self::ExpiredToken
+            | Self::RevokedSession => true,
+            Self::PolicyAllow
+            | Self::ProfileTrusts
+            | Self::InvalidRequest
+            | Self::InvalidDuration
+            | Self::InvalidTags
+            | Self::InvalidSourceIdentity
+            | Self::MalformedPolicy
+            | Self::PolicyTooLarge
+            | Self::KeysUnavailable
+            | Self::Unavailable => false,
+        }
+    }
 }
 
 /// Something that was noticed about attempts, borrowed.
@@ -237,8 +270,8 @@ impl DetectionName {
         Self::NewAddress,
     ];
 
-    /// The spelling in metrics; `crossgate.detection.` before it is the event's action.
-    pub fn as_str(self) -> &'static str {
+    /// The spelling in metrics and in the event's data.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::BreakGlass => "break_glass",
             Self::ExternalIdGuessing => "external_id_guessing",
@@ -246,6 +279,18 @@ impl DetectionName {
             Self::LongSession => "long_session",
             Self::NewAccount => "new_account",
             Self::NewAddress => "new_address",
+        }
+    }
+
+    /// `action` of its events.
+    pub const fn action(self) -> &'static str {
+        match self {
+            Self::BreakGlass => "crossgate.detection.break_glass",
+            Self::ExternalIdGuessing => "crossgate.detection.external_id_guessing",
+            Self::FailedAssume => "crossgate.detection.failed_assume",
+            Self::LongSession => "crossgate.detection.long_session",
+            Self::NewAccount => "crossgate.detection.new_account",
+            Self::NewAddress => "crossgate.detection.new_address",
         }
     }
 }

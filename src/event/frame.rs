@@ -15,8 +15,13 @@ use crate::iam::{AccountId, IdentityKind, IdentityType};
 use crate::policy::{self, Effect, Missing};
 use crate::verdict::{Decision, Layer, Mode, Reason, Verdict};
 
+mod assume;
 mod input;
 
+pub use assume::{
+    ASSUME_FRAME_BYTES_MAX, AssumeRecord, CallerRecord, DETECTION_FRAME_BYTES_MAX, DetectionRecord,
+    ROLE_BYTES_MAX, encode_assume, encode_detection,
+};
 pub use input::{
     CONTEXT_BYTES_MAX, Completeness, InputRecord, KeyRecord, KeyValue, PRINCIPAL_BYTES_MAX,
 };
@@ -77,10 +82,36 @@ pub struct UpdateRecord<'a> {
 /// What a frame holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
+    /// An attempt to begin a session.
+    Assume(AssumeRecord<'a>),
+    /// Something that was noticed about attempts.
+    Detection(DetectionRecord<'a>),
     /// An evaluation.
     Eval(EvalRecord<'a>),
     /// A setting's update.
     Update(UpdateRecord<'a>),
+}
+
+impl Record<'_> {
+    /// The event's id.
+    pub fn id(&self) -> Uuid {
+        match self {
+            Self::Assume(assume) => assume.id,
+            Self::Detection(detection) => detection.id,
+            Self::Eval(eval) => eval.id,
+            Self::Update(update) => update.id,
+        }
+    }
+
+    /// When it happened.
+    pub fn time(&self) -> UnixMillis {
+        match self {
+            Self::Assume(assume) => assume.time,
+            Self::Detection(detection) => detection.time,
+            Self::Eval(eval) => eval.time,
+            Self::Update(update) => update.time,
+        }
+    }
 }
 
 /// Why bytes are no frame.
@@ -136,13 +167,13 @@ pub fn encode_eval(event: &EvalEvent<'_>, out: &mut Vec<u8>) {
     match event.by {
         DecidedBy::Perimeter => {}
         DecidedBy::Policy { statements, missing } => {
-            policy_fields(out, statements, missing);
+            statement_fields(out, statements, missing);
             input::encode(event, out);
         }
     }
 }
 
-fn policy_fields(out: &mut Vec<u8>, statements: &[StatementNote<'_>], missing: Missing) {
+fn statement_fields(out: &mut Vec<u8>, statements: &[StatementNote<'_>], missing: Missing) {
     out.extend_from_slice(&missing.bits().to_le_bytes());
     let statements = statements.get(..STATEMENTS_MAX).unwrap_or(statements);
     out.push(u8::try_from(statements.len()).unwrap_or(u8::MAX));
@@ -157,6 +188,7 @@ fn policy_fields(out: &mut Vec<u8>, statements: &[StatementNote<'_>], missing: M
 /// Appends an update's frame.
 pub fn encode_update(event: &UpdateEvent<'_>, out: &mut Vec<u8>) {
     let initiator = &event.initiator;
+    let owner = event.owner.as_ref().map_or("", AccountId::as_str);
     out.push(UPDATE);
     out.extend_from_slice(event.id.as_bytes());
     for number in [event.time.0, event.revision] {
@@ -167,7 +199,7 @@ pub fn encode_update(event: &UpdateEvent<'_>, out: &mut Vec<u8>) {
     address(out, initiator.source_ip);
     for (limit, text) in [
         (CORRELATION_BYTES_MAX, event.correlation_id),
-        (AccountId::BYTES_MAX, event.owner.as_str()),
+        (AccountId::BYTES_MAX, owner),
         (NAME_BYTES_MAX, initiator.id),
         (NAME_BYTES_MAX, initiator.name),
         (AGENT_BYTES_MAX, initiator.agent),
@@ -190,6 +222,8 @@ pub fn encode_update(event: &UpdateEvent<'_>, out: &mut Vec<u8>) {
 pub fn decode(frame: &[u8]) -> Result<Record<'_>, FrameError> {
     let mut fields = Fields { rest: frame };
     let record = match fields.byte()? {
+        ASSUME => Record::Assume(fields.assume()?),
+        DETECTION => Record::Detection(fields.detection()?),
         EVAL => Record::Eval(fields.eval()?),
         UPDATE => Record::Update(fields.update()?),
         _ => return Err(FrameError::Unknown),
@@ -239,13 +273,17 @@ impl<'a> Fields<'a> {
         match record.layer {
             Layer::Perimeter => {}
             Layer::Policy => {
-                record.missing = Missing::from_bits(self.take().map(u16::from_le_bytes)?);
-                record.statements =
-                    (0..self.byte()?).map(|_| self.statement()).collect::<Result<_, _>>()?;
+                (record.missing, record.statements) = self.statements()?;
                 record.input = Some(Box::new(self.input()?));
             }
         }
         Ok(record)
+    }
+
+    fn statements(&mut self) -> Result<(Missing, Vec<StatementNote<'a>>), FrameError> {
+        let missing = Missing::from_bits(self.take().map(u16::from_le_bytes)?);
+        let statements = (0..self.byte()?).map(|_| self.statement());
+        Ok((missing, statements.collect::<Result<_, _>>()?))
     }
 
     fn statement(&mut self) -> Result<StatementNote<'a>, FrameError> {
@@ -330,6 +368,8 @@ fn code<T: Copy + PartialEq>(all: &[T], value: T) -> u8 {
 
 const EVAL: u8 = 1;
 const UPDATE: u8 = 2;
+const ASSUME: u8 = 3;
+const DETECTION: u8 = 4;
 
 const LAYERS: [Layer; 2] = [Layer::Perimeter, Layer::Policy];
 const DECISIONS: [Decision; 2] = [Decision::Permit, Decision::Deny];
@@ -377,9 +417,10 @@ pub const EVAL_FRAME_BYTES_MAX: usize = 1
     + RESOURCE_BYTES_MAX
     + ROUTE_BYTES_MAX
     + AGENT_BYTES_MAX
-    + POLICY_FIELDS_BYTES_MAX;
-const POLICY_FIELDS_BYTES_MAX: usize =
-    2 + 1 + STATEMENTS_MAX * (1 + 4 + 2 * 2 + NAME_BYTES_MAX + SID_BYTES_MAX) + INPUT_BYTES_MAX;
+    + STATEMENT_FIELDS_BYTES_MAX
+    + INPUT_BYTES_MAX;
+const STATEMENT_FIELDS_BYTES_MAX: usize =
+    2 + 1 + STATEMENTS_MAX * (1 + 4 + 2 * 2 + NAME_BYTES_MAX + SID_BYTES_MAX);
 /// The longest frame of an update.
 pub const UPDATE_FRAME_BYTES_MAX: usize = 1
     + 16

@@ -6,12 +6,16 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use uuid::Uuid;
+
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::event::frame::{EvalRecord, Record, UpdateRecord};
-use crate::event::{PERIMETER_ACTION, POLICY_ACTION, UPDATE_ACTION, json, time};
+use crate::event::{PERIMETER_ACTION, POLICY_ACTION, StatementNote, UPDATE_ACTION, json, time};
 use crate::iam::{IdentityKind, IdentityType};
+use crate::policy::Missing;
 use crate::verdict::{Decision, Enforcement, Layer};
 
+mod assume;
 mod input;
 
 /// Writes the lines of one instance. Keeps the text of the last second, as most events share it.
@@ -36,6 +40,8 @@ impl Renderer {
     /// Appends a line.
     pub fn render(&mut self, out: &mut Vec<u8>, sequence: u64, record: &Record<'_>) {
         match record {
+            Record::Assume(assume) => self.assume(out, sequence, assume),
+            Record::Detection(detection) => self.detection(out, sequence, detection),
             Record::Eval(eval) => self.eval(out, sequence, eval),
             Record::Update(update) => self.update(out, sequence, update),
         }
@@ -45,20 +51,11 @@ impl Renderer {
     pub fn eval(&mut self, out: &mut Vec<u8>, sequence: u64, eval: &EvalRecord<'_>) {
         let fixed = FixedPart::of(eval);
         out.reserve(LINE_BYTES_USUAL);
-        out.extend_from_slice(b"{\"action\":\"");
-        out.extend_from_slice(action(eval.layer).as_bytes());
-        self.event_time(out, eval.time);
-        out.extend_from_slice(b"\",\"id\":\"");
-        json::uuid(out, eval.id);
-        out.extend_from_slice(b"\",\"correlationId\":\"");
-        if eval.correlation_id.is_empty() {
-            json::uuid(out, eval.decision_id);
-        } else {
-            json::string_part(out, eval.correlation_id);
-        }
+        self.opening(out, action(eval.layer), eval.time, eval.id);
+        correlation(out, eval.correlation_id, eval.decision_id);
         out.extend_from_slice(fixed.outcome.as_bytes());
         out.extend_from_slice(fixed.message.as_bytes());
-        log_source(out, eval.owner);
+        log_source(out, ACCESS_MANAGEMENT, eval.owner);
         let address = Address::of(eval.source_ip);
         Initiator {
             id: eval.identity_id,
@@ -106,27 +103,18 @@ impl Renderer {
         json::number(out, eval.decide_ns);
         match eval.layer {
             Layer::Perimeter => {}
-            Layer::Policy => policy_data(out, eval),
+            Layer::Policy => policy_data(out, &eval.statements, eval.missing),
         }
         out.extend_from_slice(b"}}\n");
     }
 
     /// Appends an update's line.
     pub fn update(&mut self, out: &mut Vec<u8>, sequence: u64, update: &UpdateRecord<'_>) {
-        out.extend_from_slice(b"{\"action\":\"");
-        out.extend_from_slice(UPDATE_ACTION.as_bytes());
-        self.event_time(out, update.time);
-        out.extend_from_slice(b"\",\"id\":\"");
-        json::uuid(out, update.id);
-        out.extend_from_slice(b"\",\"correlationId\":\"");
-        if update.correlation_id.is_empty() {
-            json::uuid(out, update.id);
-        } else {
-            json::string_part(out, update.correlation_id);
-        }
+        self.opening(out, UPDATE_ACTION, update.time, update.id);
+        correlation(out, update.correlation_id, update.id);
         out.extend_from_slice(b"\",\"outcome\":\"success\",\"severity\":\"normal\"");
         out.extend_from_slice(b",\"message\":\"IAM Access Management: update account-settings\"");
-        log_source(out, update.owner);
+        log_source(out, ACCESS_MANAGEMENT, update.owner);
         Initiator {
             id: update.initiator_id,
             name: update.initiator_name,
@@ -168,6 +156,15 @@ impl Renderer {
         out.extend_from_slice(b",\"sequence\":");
         json::number(out, sequence);
         out.extend_from_slice(b"}}\n");
+    }
+
+    /// Action, time and id.
+    fn opening(&mut self, out: &mut Vec<u8>, action: &str, at: UnixMillis, id: Uuid) {
+        out.extend_from_slice(b"{\"action\":\"");
+        out.extend_from_slice(action.as_bytes());
+        self.event_time(out, at);
+        out.extend_from_slice(b"\",\"id\":\"");
+        json::uuid(out, id);
     }
 
     fn event_time(&mut self, out: &mut Vec<u8>, at: UnixMillis) {
@@ -285,6 +282,16 @@ pub fn action(layer: Layer) -> &'static str {
     }
 }
 
+/// `action` of a record's line.
+pub fn action_of(record: &Record<'_>) -> &'static str {
+    match record {
+        Record::Assume(assume) => assume.target.action(),
+        Record::Detection(detection) => detection.name.action(),
+        Record::Eval(eval) => action(eval.layer),
+        Record::Update(_) => UPDATE_ACTION,
+    }
+}
+
 fn is_enforced(eval: &EvalRecord<'_>) -> bool {
     !eval.candidate && eval.verdict.mode.enforcement() == Enforcement::Enforced
 }
@@ -315,10 +322,10 @@ fn request_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>, address: &Address) {
     }
 }
 
-/// What decided, of a policy's event: both lists always, empty or not.
-fn policy_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>) {
+/// What decided, of policies: both lists always, empty or not.
+fn policy_data(out: &mut Vec<u8>, statements: &[StatementNote<'_>], missing: Missing) {
     out.extend_from_slice(b",\"statements\":[");
-    for (index, statement) in eval.statements.iter().enumerate() {
+    for (index, statement) in statements.iter().enumerate() {
         if 0 < index {
             out.push(b',');
         }
@@ -333,7 +340,7 @@ fn policy_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>) {
         out.extend_from_slice(b"\"}");
     }
     out.extend_from_slice(b"],\"missing\":[");
-    for (index, side) in eval.missing.iter().enumerate() {
+    for (index, side) in missing.iter().enumerate() {
         if 0 < index {
             out.push(b',');
         }
@@ -342,9 +349,21 @@ fn policy_data(out: &mut Vec<u8>, eval: &EvalRecord<'_>) {
     out.push(b']');
 }
 
-fn log_source(out: &mut Vec<u8>, owner: &str) {
+/// The member, left open for what follows.
+fn correlation(out: &mut Vec<u8>, correlation_id: &str, own: Uuid) {
+    out.extend_from_slice(b"\",\"correlationId\":\"");
+    if correlation_id.is_empty() {
+        json::uuid(out, own);
+    } else {
+        json::string_part(out, correlation_id);
+    }
+}
+
+fn log_source(out: &mut Vec<u8>, service: &str, owner: &str) {
     out.extend_from_slice(b",\"dataEvent\":false,\"saveServiceCopy\":true,\"logSourceCRN\":\"");
-    out.extend_from_slice(b"crn:v1:crossgate:public:iam-access-management:global:a/");
+    out.extend_from_slice(b"crn:v1:crossgate:public:");
+    out.extend_from_slice(service.as_bytes());
+    out.extend_from_slice(b":global:a/");
     json::string_part(out, owner);
     out.extend_from_slice(b":::\",\"observer\":{\"name\":\"crossgate\"},");
 }
@@ -367,6 +386,7 @@ fn last_part(resource: &str) -> &str {
     trimmed.rsplit(['/', ':']).next().unwrap_or(trimmed)
 }
 
+const ACCESS_MANAGEMENT: &str = "iam-access-management";
 const EVALUATE_SETTINGS: &str = ",\"message\":\"IAM Access Management: evaluate account-settings\"";
 const EVALUATE_SETTINGS_FAILURE: &str =
     ",\"message\":\"IAM Access Management: evaluate account-settings -failure\"";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::UnixSeconds;
-use crate::iam::{AccountId, Session};
+use crate::iam::{AccountId, Session, SessionPolicies};
 
 /// The three identity types, each with a setting of its own (facts of the perimeter API).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,13 @@ pub enum IdentityKind {
     Login,
     /// A session of a trusted profile or role.
     Profile,
+}
+
+impl Identity {
+    /// What limits the session, where it is limited.
+    pub fn session_policies(&self) -> Option<&SessionPolicies> {
+        self.session.as_ref()?.policies.as_ref()
+    }
 }
 
 /// Who is calling. Made only from a verified token; holds no secret.

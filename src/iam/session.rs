@@ -57,11 +57,6 @@ pub struct InlinePolicy {
     pub compiled: [Arc<CompiledPolicy>; 1],
 }
 
-impl SessionPolicies {
-    /// The most managed policies of a session (facts: iam.md section 5.1).
-    pub const MANAGED_MAX: usize = 10;
-}
-
 /// By what was passed: the compiled form follows from it.
 impl PartialEq for SessionPolicies {
     fn eq(&self, other: &Self) -> bool {

@@ -10,7 +10,9 @@ use crate::policy::combine::{self, Granted, Missing, Outcome, PolicyLayer, Resou
 use crate::policy::context::{Context, KeyContext};
 use crate::policy::document::PolicyType;
 use crate::policy::principal::{PrincipalKind, PrincipalMatch};
-use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Question, Resource};
+use crate::policy::question::{
+    IdentitySide, KeyGate, Level, Policies, Question, Resource, SessionSide,
+};
 use crate::policy::statement::{CompiledPolicy, CompiledStatement, Effect};
 
 /// What policies say to one question.
@@ -156,13 +158,14 @@ fn ask<'p, C: Context + ?Sized>(
             }
             IdentitySide::UnknownDenies | IdentitySide::UnknownResourceDecides => {}
         }
-        sides.boundary = poll.limit(boundary, PolicyLayer::Boundary);
+        sides.boundary = poll.limit(boundary.map(refs), PolicyLayer::Boundary);
         let session = policies.session.filter(|_| !principal.is_root());
         // Facts, section 4.2: a federated user has what its session policy grants, and no more.
         let lacks_session = session.is_none() && principal.kind == PrincipalKind::FederatedUser;
-        sides.session = poll.limit(session, PolicyLayer::Session) && !lacks_session;
+        let side = session.map(SessionSide::iter);
+        sides.session = poll.limit(side, PolicyLayer::Session) && !lacks_session;
     }
-    sides.endpoint = poll.limit(policies.endpoint, PolicyLayer::Endpoint);
+    sides.endpoint = poll.limit(policies.endpoint.map(refs), PolicyLayer::Endpoint);
 
     if let Some(first) = poll.denies.first() {
         return PolicyAnswer {
@@ -202,6 +205,10 @@ struct Poll<'q, 'a, 'p, C: ?Sized> {
     denies: Statements<'p>,
 }
 
+fn refs(policies: &[Arc<CompiledPolicy>]) -> impl Iterator<Item = &CompiledPolicy> {
+    policies.iter().map(|policy| &**policy)
+}
+
 /// The resource's grants of the strongest kind.
 #[derive(Default)]
 struct ResourceGrants<'p> {
@@ -212,15 +219,23 @@ struct ResourceGrants<'p> {
 impl<'p, C: Context + ?Sized> Poll<'_, '_, 'p, C> {
     /// Whether every level allows. All are asked, since any of them may deny.
     fn levels(&mut self, levels: &'p [Level], layer: PolicyLayer) -> bool {
-        levels.iter().filter(|level| !self.allows(level, layer)).count() == 0
+        levels.iter().filter(|level| !self.allows(refs(level), layer)).count() == 0
     }
 
     /// Whether what limits, if anything does, allows.
-    fn limit(&mut self, policies: Option<&'p [Arc<CompiledPolicy>]>, layer: PolicyLayer) -> bool {
+    fn limit(
+        &mut self,
+        policies: Option<impl Iterator<Item = &'p CompiledPolicy>>,
+        layer: PolicyLayer,
+    ) -> bool {
         policies.is_none_or(|list| self.allows(list, layer))
     }
 
-    fn allows(&mut self, policies: &'p [Arc<CompiledPolicy>], layer: PolicyLayer) -> bool {
+    fn allows(
+        &mut self,
+        policies: impl Iterator<Item = &'p CompiledPolicy>,
+        layer: PolicyLayer,
+    ) -> bool {
         let mut allowed = false;
         for policy in policies {
             self.visit(policy, layer, |_, _| allowed = true);

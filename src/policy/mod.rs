@@ -26,6 +26,7 @@ mod principal;
 mod question;
 pub mod request_context;
 pub mod scenario;
+mod session;
 pub mod set;
 mod shape;
 mod statement;
@@ -39,5 +40,8 @@ pub use document::{Document, PolicyType};
 pub use evaluate::{PolicyAnswer, STATEMENTS_MAX, StatementRef, Statements, evaluate};
 pub use finding::{PolicyFinding, Severity};
 pub use principal::{Principal, PrincipalKind, PrincipalMatch, RoleName};
-pub use question::{IdentitySide, KeyGate, Level, Policies, Question, Resource};
+pub use question::{
+    IdentitySide, KeyGate, Level, Policies, Question, Resource, SESSION_MANAGED_MAX, SessionSide,
+};
+pub use session::session_policy;
 pub use statement::{CompiledPolicy, CompiledStatement, Effect, Source};

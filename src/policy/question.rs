@@ -41,7 +41,7 @@ pub struct Policies<'p> {
     /// The principal's permissions boundary, where it has one.
     pub boundary: Option<&'p [Arc<CompiledPolicy>]>,
     /// The session's policies, where it has any.
-    pub session: Option<&'p [Arc<CompiledPolicy>]>,
+    pub session: Option<SessionSide<'p>>,
     /// The policies of the endpoint that the request came through.
     pub endpoint: Option<&'p [Arc<CompiledPolicy>]>,
     /// Service control policies of the principal's account, from the root down; none: no limit.
@@ -61,6 +61,30 @@ pub enum IdentitySide<'p> {
     UnknownDenies,
     /// None, and the resource's side alone decides.
     UnknownResourceDecides,
+}
+
+/// A session's policies: a union among themselves, and a limit to what else grants.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSide<'p> {
+    /// Those that came with the session.
+    pub inline: &'p [Arc<CompiledPolicy>],
+    /// Those that the session names, as they are now; one that is gone allows nothing.
+    pub managed: [Option<&'p CompiledPolicy>; SESSION_MANAGED_MAX],
+}
+
+/// The most managed policies of a session (facts: iam.md section 5.1).
+pub const SESSION_MANAGED_MAX: usize = 10;
+
+impl<'p> SessionSide<'p> {
+    /// A side of these policies alone.
+    pub fn inline(inline: &'p [Arc<CompiledPolicy>]) -> Self {
+        Self { inline, managed: [None; SESSION_MANAGED_MAX] }
+    }
+
+    /// All of them.
+    pub fn iter(self) -> impl Iterator<Item = &'p CompiledPolicy> {
+        self.inline.iter().map(|policy| &**policy).chain(self.managed.into_iter().flatten())
+    }
 }
 
 /// The policies of one level of the organization. They are a union; levels intersect.

@@ -7,7 +7,9 @@
 use std::cell::OnceCell;
 
 use crate::clock::UnixSeconds;
-use crate::iam::{AccountId, AuthzRequest, Identity, IdentityKind, RouteValue, Transport};
+use crate::iam::{
+    AccountId, Arn, AuthzRequest, Identity, IdentityKind, RouteValue, Session, Transport,
+};
 use crate::policy::context::{ConditionKey, Context, KeyName, Value, Values};
 use crate::policy::principal::{Principal, PrincipalKind, last_part};
 use crate::policy::set::{Applicable, Organization, PrincipalEntry, ResourceEntry, Tag};
@@ -96,10 +98,9 @@ impl Context for RequestContext<'_> {
             KeyName::UserId => text(self.user_id()),
             KeyName::UserName => text(self.user_name()),
             KeyName::ViaAwsService => one(Value::Bool(false)),
-            // What no token and no proxy tells.
-            KeyName::FederatedProvider
-            | KeyName::PrincipalServiceNamesList
-            | KeyName::SourceIdentity => Values::Absent,
+            KeyName::FederatedProvider => text(self.session(|it| it.federated_provider.as_deref())),
+            KeyName::SourceIdentity => text(self.session(|it| it.source_identity.as_deref())),
+            KeyName::PrincipalServiceNamesList => Values::Absent,
             KeyName::CalledVia
             | KeyName::CalledViaFirst
             | KeyName::CalledViaLast
@@ -139,6 +140,10 @@ impl RequestContext<'_> {
         }
     }
 
+    fn session(&self, of: impl FnOnce(&Session) -> Option<&str>) -> Option<&str> {
+        of(self.identity.session.as_deref()?)
+    }
+
     fn is_service(&self) -> bool {
         self.principal.kind == PrincipalKind::Service
     }
@@ -153,7 +158,9 @@ impl RequestContext<'_> {
         match self.principal.kind {
             PrincipalKind::AssumedRole => match self.known.caller {
                 Some(role) => Some(&role.arn),
-                None => Some(self.role_arn.get_or_init(|| role_arn(&self.principal))),
+                None => self
+                    .session(|session| Some(&*session.role))
+                    .or_else(|| Some(self.role_arn.get_or_init(|| role_arn(&self.principal)))),
             },
             PrincipalKind::FederatedUser | PrincipalKind::Root => Some(self.principal.text),
             PrincipalKind::Role | PrincipalKind::User => {
@@ -207,8 +214,10 @@ impl RequestContext<'_> {
     /// The id that the policies know, else the one that the token tells of a user or a profile.
     fn unique_id(&self) -> Option<&str> {
         let known = self.known.caller.map(|caller| &*caller.id).filter(|id| !id.is_empty());
+        // The id of a role's session is the role's ARN.
         let is_told = self.principal.kind == PrincipalKind::User
-            || self.identity.kind == IdentityKind::Profile;
+            || (self.identity.kind == IdentityKind::Profile
+                && Arn::parse(&self.identity.id).is_none());
         known.or_else(|| is_told.then_some(&*self.identity.id)).filter(|id| !id.is_empty())
     }
 

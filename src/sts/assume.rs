@@ -1,9 +1,8 @@
 //! May this caller begin a session of this role, and which one? (facts: iam.md section 5.)
 //!
 //! Flows in: a snapshot, a verified caller, what it asks for. Flows out: the session's identity, or why
-//! not. Pure.
-
-use std::net::IpAddr;
+//! not. Pure. `parameters` checks shapes and ranges before anything is looked up, `role` asks trust and
+//! permissions, `profile` asks who is trusted, `session` makes the new identity.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -11,30 +10,17 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::event::AssumeReason;
 use crate::iam::{AccountId, Identity, RequestOrigin};
-use crate::policy::PolicyAnswer;
+use crate::policy::{Effect, Missing, PolicyAnswer};
 use crate::snapshot::Snapshot;
 use crate::sts::rules::StsRules;
 
-/// What is asked for, in no protocol's words. Shapes are not yet checked.
-#[derive(Clone, Debug, Default)]
-pub struct AssumeParameters {
-    /// The name of the session; `None`: one made from the caller.
-    pub session_name: Option<Box<str>>,
-    /// The external ID.
-    pub external_id: Option<Box<str>>,
-    /// How long, in seconds.
-    pub duration_seconds: Option<u32>,
-    /// A session policy, as JSON text.
-    pub policy: Option<Box<str>>,
-    /// ARNs of managed policies as session policies.
-    pub policy_arns: Vec<Box<str>>,
-    /// Session tags.
-    pub tags: Vec<(Box<str>, Box<str>)>,
-    /// The keys of tags that go on to further sessions.
-    pub transitive_tag_keys: Vec<Box<str>>,
-    /// Who is behind the session.
-    pub source_identity: Option<Box<str>>,
-}
+mod context;
+mod parameters;
+mod profile;
+mod role;
+mod session;
+
+pub use parameters::{AssumeParameters, packed_percent};
 
 /// What a session is asked of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +45,7 @@ pub enum Standing {
     Principal,
     /// As somebody whom the token's issuer vouches for: `sts:AssumeRoleWithWebIdentity`.
     WebIdentity,
-    /// As a principal, else as a web identity.
+    /// As a principal, else as a web identity: the caller could ask both.
     Either,
 }
 
@@ -76,39 +62,56 @@ pub struct Caller<'a> {
 
 /// A session that may begin.
 #[derive(Debug)]
-pub struct Grant<'s> {
+pub struct Grant {
     /// The session's identity; its token is [`crate::token::session_claims`] of it.
     pub identity: Identity,
     /// How long it lasts.
     pub duration_seconds: u32,
     /// The role's or profile's unique id; may be empty.
-    pub role_id: &'s str,
+    pub role_id: Box<str>,
     /// What was asked, for the event.
-    pub asked: Asked<'s>,
+    pub asked: Asked,
+    /// Why it may.
+    pub reason: AssumeReason,
 }
 
 /// What is told of an attempt, whether it succeeded or not.
 #[derive(Clone, Debug, Default)]
-pub struct Asked<'s> {
+pub struct Asked {
     /// The account that owns the role; none where the target names none.
     pub owner: Option<AccountId>,
-    /// The role's ARN as known, else as asked; of a profile that of a role of its id.
+    /// The role's ARN, of a profile that of a role of its id; as asked where there is none.
     pub role: Box<str>,
     /// The session's name.
     pub session_name: Box<str>,
-    /// What the policies said, where they were asked.
-    pub answer: Option<PolicyAnswer<'s>>,
+    /// The statements that decided.
+    pub statements: Vec<Decisive>,
+    /// The sides that lack a grant.
+    pub missing: Missing,
+}
+
+/// A statement that decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decisive {
+    /// The policy's name.
+    pub policy: Box<str>,
+    /// The statement's name; may be empty.
+    pub sid: Box<str>,
+    /// The statement's place in the policy, from 0.
+    pub index: u32,
+    /// What it does.
+    pub effect: Effect,
 }
 
 /// Why no session begins.
 #[derive(Debug)]
-pub struct Refused<'s> {
+pub struct Refused {
     /// What the client is told.
     pub error: AssumeError,
     /// What operators are told.
     pub reason: AssumeReason,
     /// What was asked, for the event.
-    pub asked: Asked<'s>,
+    pub asked: Asked,
 }
 
 /// What a client is told.
@@ -140,22 +143,67 @@ pub struct Circumstances<'a> {
     pub origin: RequestOrigin<'a>,
 }
 
-/// Decides one attempt.
+/// Decides one attempt, by one revision of everything.
 ///
 /// # Errors
 /// The session may not begin.
-pub fn assume<'s>(
-    _snapshot: &'s Snapshot,
-    _rules: &StsRules,
-    _caller: &Caller<'_>,
+pub fn assume(
+    snapshot: &Snapshot,
+    rules: &StsRules,
+    caller: &Caller<'_>,
     target: Target<'_>,
-    _parameters: &AssumeParameters,
+    parameters: &AssumeParameters,
     circumstances: &Circumstances<'_>,
-) -> Result<Grant<'s>, Box<Refused<'s>>> {
-    let _: (IpAddr, Target<'_>) = (circumstances.origin.source_ip, target);
-    Err(Box::new(Refused {
-        error: AssumeError::Denied,
-        reason: AssumeReason::PolicyImplicitDeny,
-        asked: Asked::default(),
-    }))
+) -> Result<Grant, Box<Refused>> {
+    let attempt = Attempt { snapshot, rules, caller, parameters, circumstances };
+    match target {
+        Target::Role(arn) => role::assume(&attempt, arn),
+        Target::Profile(_) | Target::ProfileNamed { .. } => profile::assume(&attempt, target),
+    }
 }
+
+/// What all steps of a decision look at.
+struct Attempt<'a> {
+    snapshot: &'a Snapshot,
+    rules: &'a StsRules,
+    caller: &'a Caller<'a>,
+    parameters: &'a AssumeParameters,
+    circumstances: &'a Circumstances<'a>,
+}
+
+/// Why a step refuses, before it is said of what.
+struct Refusal {
+    error: AssumeError,
+    reason: AssumeReason,
+}
+
+impl Refusal {
+    fn invalid(reason: AssumeReason, message: impl Into<Box<str>>) -> Self {
+        Self { error: AssumeError::Invalid(message.into()), reason }
+    }
+
+    fn denied(reason: AssumeReason) -> Self {
+        Self { error: AssumeError::Denied, reason }
+    }
+
+    fn of(self, asked: Asked) -> Box<Refused> {
+        Box::new(Refused { error: self.error, reason: self.reason, asked })
+    }
+}
+
+impl Asked {
+    /// Takes over what the policies said.
+    fn note(&mut self, answer: &PolicyAnswer<'_>) {
+        self.missing = answer.missing;
+        let statements = answer.statements.iter().map(|decided| Decisive {
+            policy: decided.policy.name.clone(),
+            sid: decided.statement.sid.clone(),
+            index: decided.statement.index,
+            effect: decided.effect(),
+        });
+        self.statements = statements.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests;

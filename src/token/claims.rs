@@ -22,6 +22,9 @@ pub(crate) fn identity(claims: &Claims, spec: &IssuerSpec) -> Result<Identity, T
 /// The identity of an IBM Cloud IAM access token.
 pub(crate) fn ibm(claims: &Claims, issuer: &str) -> Result<Identity, TokenError> {
     let members = &claims.members;
+    if session_claims::are_of_session(members) {
+        return session_claims::identity(claims, issuer);
+    }
     let id = text(members.get("iam_id"), "iam_id")?.ok_or(missing("iam_id"))?;
     let account = match members.get("account") {
         None => None,
@@ -174,6 +177,10 @@ fn service_name<'c>(id: &'c str, subject: &'c str) -> Result<&'c str, TokenError
 /// The identity of a token by JSON pointers.
 fn mapped(claims: &Claims, issuer: &str, mapping: &PointerMapping) -> Result<Identity, TokenError> {
     let members = &claims.members;
+    // What limits a session has no place in a mapping.
+    if session_claims::are_limited(members) {
+        return Err(invalid("session_policy"));
+    }
     let account = account_id(at(members, &mapping.account))?;
     let identity_type = match &mapping.identity_type {
         None => IdentityType::User,
@@ -255,7 +262,10 @@ fn fill(
 
 /// A text claim where it is there: bounded, without control characters, which would reach headers
 /// and terminals. Empty counts as absent.
-fn text<'c>(value: Option<&'c Value>, claim: &'static str) -> Result<Option<&'c str>, TokenError> {
+pub(super) fn text<'c>(
+    value: Option<&'c Value>,
+    claim: &'static str,
+) -> Result<Option<&'c str>, TokenError> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => {
@@ -269,12 +279,12 @@ fn text<'c>(value: Option<&'c Value>, claim: &'static str) -> Result<Option<&'c 
 }
 
 /// The caller account. Absent or empty: none; anything else must be one.
-fn account_id(value: Option<&Value>) -> Result<Option<AccountId>, TokenError> {
+pub(super) fn account_id(value: Option<&Value>) -> Result<Option<AccountId>, TokenError> {
     let Some(text) = text(value, "account")? else { return Ok(None) };
     AccountId::parse(text).map(Some).map_err(|_| invalid("account"))
 }
 
-fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>, TokenError> {
+pub(super) fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>, TokenError> {
     let tags = match value {
         None => return Ok(BTreeMap::new()),
         Some(Value::Object(tags)) if tags.len() <= TAGS_MAX => tags,
@@ -316,11 +326,11 @@ fn second_factor(value: Option<&Value>, claim: &'static str) -> Result<Option<bo
     }
 }
 
-fn invalid(claim: &'static str) -> TokenError {
+pub(super) fn invalid(claim: &'static str) -> TokenError {
     TokenError::InvalidClaim { claim }
 }
 
-fn missing(claim: &'static str) -> TokenError {
+pub(super) fn missing(claim: &'static str) -> TokenError {
     TokenError::MissingClaim { claim }
 }
 

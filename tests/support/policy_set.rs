@@ -68,6 +68,7 @@ fn account(text: &str, id: &str, node: &Node) -> AccountPolicies {
         principals: node.get("principals").map(|_| principals.collect()),
         resources: resources.collect(),
         keys: keys.collect(),
+        managed: Vec::new(),
     };
     AccountPolicies::new(account_id(id), parts).unwrap()
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crossgate::iam::{AccountId, Action, Arn};
 use crossgate::policy::set::{
     AccountParts, AccountPolicies, Asked, Membership, Organization, PolicySet, PrincipalEntry,
-    ResourceEntry,
+    ResourceEntry, UnknownCallers,
 };
 use crossgate::policy::{
     self, CompiledPolicy, ConditionKey, Context, KeyName, Level, Outcome, Policies, PolicyType,
-    Principal, PrincipalKind, Question, Resource, Source, Value, Values, document, json,
+    Principal, PrincipalKind, Question, Resource, SessionSide, Source, Value, Values, document, json,
 };
 
 use crate::{ACTION, ADDRESS, Ask, Contestant, NETWORK, OWNER, PRINCIPALS_PER_ACCOUNT, World};
@@ -58,11 +58,8 @@ impl Ours {
             .collect();
         accounts.extend([owner(&admitted)]);
         let organization = organization(accounts.keys().copied());
-        let set = PolicySet {
-            accounts,
-            organization: Some(Arc::new(organization)),
-            ..PolicySet::default()
-        };
+        let organization = Some(Arc::new(organization));
+        let set = PolicySet::new(accounts, organization, UnknownCallers::default());
         Self {
             set,
             session: [compiled(PolicyType::Session, &allow("orders:Get*", "*", ""))],
@@ -98,6 +95,7 @@ impl Contestant for Ours {
             resource,
             owner: self.owner,
             key_action: None,
+            session: None,
         };
         let applicable = self.set.applicable(&asked);
         let question = Question {
@@ -107,7 +105,7 @@ impl Contestant for Ours {
             owner: Some(self.owner.as_str()),
             context: &self.context,
         };
-        let policies = Policies { session: Some(&self.session), ..applicable.policies };
+        let policies = Policies { session: Some(SessionSide::inline(&self.session)), ..applicable.policies };
         policy::evaluate(&question, &policies).outcome == Outcome::Allow
     }
 }

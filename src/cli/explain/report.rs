@@ -216,7 +216,7 @@ impl From<&Identity> for IdentityReport {
 
 impl IdentityReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let session = if self.is_session { "session of a profile, " } else { "" };
+        let session = if self.is_session { "session of a role or profile, " } else { "" };
         let account = match &self.account {
             Some(account) => format!("account {account}"),
             None => "no account".to_owned(),

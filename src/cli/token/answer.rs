@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Check;
-use crate::iam::{Identity, IdentityKind};
+use crate::iam::{Identity, IdentityKind, Session};
 use crate::token::jwt::Jws;
 use crate::token::{KeySetError, TokenError};
 
@@ -111,6 +111,34 @@ struct IdentityWire {
     authenticated_at: Option<u64>,
     not_before: Option<u64>,
     expires_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionWire>,
+}
+
+/// What a session of a role has besides, as it is written.
+#[derive(Serialize)]
+struct SessionWire {
+    id: String,
+    role: Box<str>,
+    name: Box<str>,
+    transitive_tags: Vec<Box<str>>,
+    source_identity: Option<Box<str>>,
+    chained: bool,
+    limited_by_policies: bool,
+}
+
+impl From<&Session> for SessionWire {
+    fn from(session: &Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            role: session.role.clone(),
+            name: session.name.clone(),
+            transitive_tags: session.transitive_tags.iter().cloned().collect(),
+            source_identity: session.source_identity.clone(),
+            chained: session.chained,
+            limited_by_policies: session.policies.is_some(),
+        }
+    }
 }
 
 impl From<Identity> for IdentityWire {
@@ -134,6 +162,7 @@ impl From<Identity> for IdentityWire {
             authenticated_at: identity.authenticated_at.map(|time| time.0),
             not_before: identity.not_before.map(|time| time.0),
             expires_at: identity.expires_at.0,
+            session: identity.session.as_deref().map(SessionWire::from),
         }
     }
 }

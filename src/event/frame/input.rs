@@ -79,6 +79,14 @@ pub(super) fn encode(event: &EvalEvent<'_>, out: &mut Vec<u8>) {
     if input.referer.is_some() {
         entries.push(WITHHELD, REFERER, None);
     }
+    if let Some(session) = &identity.session {
+        if session.source_identity.is_some() {
+            entries.push(WITHHELD, SOURCE_IDENTITY, None);
+        }
+        if session.federated_provider.is_some() {
+            entries.push(WITHHELD, FEDERATED_PROVIDER, None);
+        }
+    }
     for (key, value) in input.context.iter() {
         match (key.recording, value) {
             (Recording::Withheld, RouteValue::One(_) | RouteValue::Many(_)) => {
@@ -119,7 +127,9 @@ fn is_cut(event: &EvalEvent<'_>) -> bool {
         .input
         .user_agent
         .map_or(event.agent.is_empty(), |agent| !agent.is_empty() && agent == event.agent);
-    !is_agent_told || limits.iter().any(|(text, bytes_max)| *bytes_max < text.len())
+    // Events do not tell what limits a session.
+    let is_limited = event.identity.session_policies().is_some();
+    !is_agent_told || is_limited || limits.iter().any(|(text, bytes_max)| *bytes_max < text.len())
 }
 
 /// The entries of a frame, as far as there is room.
@@ -234,6 +244,8 @@ const WITHHELD: u8 = 4;
 
 /// A key that every request with the header has, and whose value no event tells.
 const REFERER: &str = "aws:Referer";
+const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
+const FEDERATED_PROVIDER: &str = "aws:FederatedProvider";
 
 /// The longest principal that is kept, in bytes: two accounts and two ids, and room.
 pub const PRINCIPAL_BYTES_MAX: usize = 512;

@@ -7,10 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
-use crate::event::frame::{self, EVAL_FRAME_BYTES_MAX};
+use crate::event::frame::{
+    self, ASSUME_FRAME_BYTES_MAX, DETECTION_FRAME_BYTES_MAX, EVAL_FRAME_BYTES_MAX,
+};
 use crate::event::log::progress::{LogWaiter, Mark, Progress};
 use crate::event::log::ring::{Pending, Producer};
-use crate::event::{EvalEvent, OnFull, OnFullByDecision, Sync, UpdateEvent};
+use crate::event::{
+    AssumeEvent, DetectionEvent, DetectionName, EvalEvent, OnFull, OnFullByDecision, Sync,
+    UpdateEvent,
+};
 use crate::telemetry;
 use crate::verdict::Decision;
 
@@ -90,8 +95,25 @@ impl EventAppender {
     pub fn stage(&mut self, event: &EvalEvent<'_>) {
         let start = self.buffer.len();
         frame::encode_eval(event, &mut self.buffer);
-        self.staged
-            .push(Staged { decision: event.verdict.decision, payload: start..self.buffer.len() });
+        self.staged_from(start, event.verdict.decision);
+    }
+
+    /// Encodes an attempt to begin a session behind what is staged.
+    pub fn stage_assume(&mut self, event: &AssumeEvent<'_>) {
+        let start = self.buffer.len();
+        frame::encode_assume(event, &mut self.buffer);
+        self.staged_from(start, event.decision);
+    }
+
+    /// Encodes what was noticed behind what is staged. It has the room of denials.
+    pub fn stage_detection(&mut self, event: &DetectionEvent<'_>) {
+        let start = self.buffer.len();
+        frame::encode_detection(event, &mut self.buffer);
+        self.staged_from(start, Decision::Deny);
+    }
+
+    fn staged_from(&mut self, start: usize, decision: Decision) {
+        self.staged.push(Staged { decision, payload: start..self.buffer.len() });
     }
 
     /// Puts all that is staged into the log: no allocation, no lock, no system call. When it
@@ -225,3 +247,8 @@ impl fmt::Debug for EventAppender {
 
 /// The events of a request on which both layers report what is enforced and what is proposed.
 const STAGED_USUAL: usize = 4;
+// An attempt with all that can be noticed about it has room in the buffer too.
+const _: () = assert!(
+    ASSUME_FRAME_BYTES_MAX + DetectionName::ALL.len() * DETECTION_FRAME_BYTES_MAX
+        <= STAGED_USUAL * EVAL_FRAME_BYTES_MAX
+);

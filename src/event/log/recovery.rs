@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::event::frame::{self, Record};
+use crate::event::frame;
 use crate::event::log::files::{CLOSED, Form, LIVE, Segment, segments};
 use crate::event::log::layout::{Frame, Layout};
 use crate::event::log::segment;
 use crate::event::log::{FIRST_SEQUENCE, FRAMES, state_directory};
-use crate::event::wire::Renderer;
+use crate::event::wire::{self, Renderer};
 use crate::telemetry;
 
 /// Why events of an earlier run are not in the log yet; they are safe where they are.
@@ -128,7 +128,7 @@ pub(super) fn write_missing(directory: &Path, layout: &Layout, file: &[u8]) -> i
             continue;
         };
         renderer.render(&mut lines, sequence, &record);
-        actions.push(action(&record));
+        actions.push(wire::action_of(&record));
     }
     run.close(Some(&lines))?;
     for action in &actions {
@@ -156,13 +156,6 @@ impl Numbers {
         self.closed += first.saturating_sub(hole_start);
         self.before = frame.sequence;
         frame.sequence.saturating_sub(self.closed)
-    }
-}
-
-fn action(record: &Record<'_>) -> &'static str {
-    match record {
-        Record::Eval(eval) => crate::event::wire::action(eval.layer),
-        Record::Update(_) => crate::event::UPDATE_ACTION,
     }
 }
 
@@ -209,10 +202,8 @@ impl Run {
         let numbers = |before, closed| Numbers { before, closed, kept_through: 0 };
         let Some(last) = &self.last else { return (0, numbers(FIRST_SEQUENCE - 1, 0)) };
         // By the event's id, since an earlier recovery may have changed its number.
-        let is_last = |frame: &Frame<'_>| match frame::decode(frame.payload) {
-            Ok(Record::Eval(eval)) => eval.id.to_string() == last.id,
-            Ok(Record::Update(update)) => update.id.to_string() == last.id,
-            Err(_) => false,
+        let is_last = |frame: &Frame<'_>| {
+            frame::decode(frame.payload).is_ok_and(|record| record.id().to_string() == last.id)
         };
         let found = frames.iter().rposition(is_last);
         if let Some((index, frame)) = found.and_then(|at| Some((at, frames.get(at)?))) {

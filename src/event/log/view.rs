@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::clock::{SystemClock, UnixMillis};
-use crate::event::frame::{self, Record};
+use crate::event::frame;
 use crate::event::log::files::{Form, segments};
 use crate::event::log::layout::Layout;
 use crate::event::log::recovery::{frames_files, recover, write_missing};
@@ -72,12 +72,8 @@ fn stuck(directory: &Path) -> Vec<(Layout, Vec<u8>)> {
 }
 
 fn is_late(payload: &[u8], now: UnixMillis) -> bool {
-    let time = match frame::decode(payload) {
-        Ok(Record::Eval(eval)) => eval.time,
-        Ok(Record::Update(update)) => update.time,
-        Err(_) => return false,
-    };
-    LATE.as_millis() < u128::from(now.0.saturating_sub(time.0))
+    let age = |time: UnixMillis| u128::from(now.0.saturating_sub(time.0));
+    frame::decode(payload).is_ok_and(|record| LATE.as_millis() < age(record.time()))
 }
 
 fn copy_segments(directory: &Path, copy: &Path) -> io::Result<()> {

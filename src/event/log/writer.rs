@@ -19,7 +19,10 @@ use crate::event::log::progress::Progress;
 use crate::event::log::ring::Consumer;
 use crate::event::log::segment::Segments;
 use crate::event::wire::{self, Renderer};
-use crate::event::{OnFull, PERIMETER_ACTION, POLICY_ACTION, UPDATE_ACTION};
+use crate::event::{
+    DetectionName, OnFull, PERIMETER_ACTION, POLICY_ACTION, PROFILE_ASSUME_ACTION,
+    ROLE_ASSUME_ACTION, UPDATE_ACTION,
+};
 use crate::telemetry;
 
 /// Owns the live file and the far ends of the rings.
@@ -325,10 +328,7 @@ impl Numbers {
 
 impl Batch {
     fn count(&mut self, record: &Record<'_>) {
-        let action = match record {
-            Record::Eval(eval) => wire::action(eval.layer),
-            Record::Update(_) => UPDATE_ACTION,
-        };
+        let action = wire::action_of(record);
         for (known, events) in ACTIONS.iter().zip(&mut self.events) {
             if *known == action {
                 *events += 1;
@@ -356,7 +356,19 @@ impl Batch {
 }
 
 /// What this version writes.
-const ACTIONS: [&str; 3] = [PERIMETER_ACTION, POLICY_ACTION, UPDATE_ACTION];
+const ACTIONS: [&str; 11] = [
+    PERIMETER_ACTION,
+    POLICY_ACTION,
+    UPDATE_ACTION,
+    PROFILE_ASSUME_ACTION,
+    ROLE_ASSUME_ACTION,
+    DetectionName::BreakGlass.action(),
+    DetectionName::ExternalIdGuessing.action(),
+    DetectionName::FailedAssume.action(),
+    DetectionName::LongSession.action(),
+    DetectionName::NewAccount.action(),
+    DetectionName::NewAddress.action(),
+];
 /// How long an event may wait for the writer to look.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// About 700 events: the system call's cost is shared, and memory stays small.

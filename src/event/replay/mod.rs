@@ -329,7 +329,9 @@ fn reads(
         return false;
     };
     let AuthzRequest { action, key_action, owner, .. } = *request;
-    let applicable = set.applicable(&Asked { principal, action, resource, owner, key_action });
+    let session = identity.session_policies();
+    let asked = Asked { principal, action, resource, owner, key_action, session };
+    let applicable = set.applicable(&asked);
     let known = Known::of(&applicable, set.organization.as_deref());
     let request = RequestContext::new(identity, principal, request, known, now);
     let context = Listening { request: &request, keys, was_asked: Cell::new(false) };

@@ -10,13 +10,17 @@ use super::*;
 use crate::event::frame::{self, Record};
 use crate::event::report::Colour;
 use crate::event::wire::Renderer;
-use crate::event::{DecidedBy, EvalEvent, PolicyInput};
+use crate::event::{
+    DecidedBy, DetectionName, EvalEvent, PROFILE_ASSUME_ACTION, PolicyInput, ROLE_ASSUME_ACTION,
+};
 use crate::iam::{
     Action, IdentityKind, IdentityType, Recording, RequestOrigin, RouteContext, RouteKey,
     RouteValues, Transport,
 };
 use crate::perimeter::AccountSetting;
-use crate::policy::set::{AccountParts, AccountPolicies, PrincipalEntry, ResourceEntry, Tag};
+use crate::policy::set::{
+    AccountParts, AccountPolicies, PrincipalEntry, ResourceEntry, Tag, UnknownCallers,
+};
 use crate::policy::{CompiledPolicy, PolicyType, Source, compile, document, json as policy_json};
 use crate::verdict::Standing;
 
@@ -222,7 +226,8 @@ fn policies(mode: Mode, condition: &str) -> Snapshot {
     let accounts = [("partner", callers), ("owner", owners)].map(|(name, parts)| {
         (account(name), Arc::new(AccountPolicies::new(account(name), parts).unwrap()))
     });
-    let set = PolicySet { accounts: accounts.into_iter().collect(), ..PolicySet::default() };
+    let accounts = accounts.into_iter().collect();
+    let set = PolicySet::new(accounts, None, UnknownCallers::default());
     let sets = PolicySets { mode, enforced: Arc::new(set), candidate: None };
     Snapshot { policies: Some(Arc::new(sets)), ..Snapshot::default() }
 }
@@ -453,4 +458,14 @@ fn what_is_no_evaluation_is_no_request() {
     let report =
         replayed(&[update, json!({}), json!([])], Some(&settings(Mode::Limited, &[])), None);
     assert_eq!(report.requests, 0);
+    for action in [ROLE_ASSUME_ACTION, PROFILE_ASSUME_ACTION, DetectionName::FailedAssume.action()]
+    {
+        let mut events = recorded(&settings(Mode::ReportOnly, &["partner"]), &asked());
+        assert!(!events.is_empty());
+        for event in &mut events {
+            event["action"] = json!(action);
+        }
+        let report = replayed(&events, Some(&settings(Mode::Limited, &[])), None);
+        assert_eq!(report.requests, 0, "{action}");
+    }
 }

@@ -374,6 +374,9 @@ fn lines_of_every_shape() {
         }
     }
     renderer.update(&mut lines, 1, &update());
+    for text in ["plain", "\"quoted\\ \u{1}\n\u{2028}é𝄞", ""] {
+        assume::tests::lines_of_every_shape(&mut renderer, &mut lines, text);
+    }
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
         serde_json::from_slice::<Value>(line).unwrap();
     }

@@ -45,7 +45,7 @@ struct Known {
 /// What a file has.
 #[derive(Debug)]
 enum Content {
-    Details(Vec<Arc<PrincipalEntry>>),
+    Details(details::Principals),
     Key(Placed<Arc<KeyEntry>>),
     Profile(Placed<Arc<PrincipalEntry>>),
     Resource(Placed<Arc<ResourceEntry>>),
@@ -266,8 +266,10 @@ fn parts_of<'c>(contents: impl Iterator<Item = &'c Content>) -> (AccountParts, V
     for content in contents {
         match content {
             Content::Details(principals) => {
-                names.roles(principals);
-                parts.principals.get_or_insert_default().extend(principals.iter().cloned());
+                names.roles(&principals.entries);
+                let known = parts.principals.get_or_insert_default();
+                known.extend(principals.entries.iter().cloned());
+                parts.managed.extend(principals.managed.iter().cloned());
             }
             Content::Profile(Placed { entry, place }) => {
                 names.once("profile", entry.id.to_string(), &entry.id, place);

@@ -17,8 +17,15 @@ use crate::policy::principal::last_part;
 use crate::policy::set::{PrincipalEntry, Tag};
 use crate::policy::statement::CompiledPolicy;
 
+/// All principals of an account, and the managed policies that they may have.
+#[derive(Debug, Default)]
+pub(super) struct Principals {
+    pub(super) entries: Vec<Arc<PrincipalEntry>>,
+    pub(super) managed: Vec<(Box<str>, Arc<CompiledPolicy>)>,
+}
+
 /// Reads all principals of a file.
-pub(super) fn read(file: &mut File<'_>, account: AccountId) -> Option<Vec<Arc<PrincipalEntry>>> {
+pub(super) fn read(file: &mut File<'_>, account: AccountId) -> Option<Principals> {
     let root = file.root()?;
     let root = file.object(&root, "the document")?;
     if LISTS.iter().all(|name| root.get(name).is_none()) {
@@ -45,7 +52,9 @@ pub(super) fn read(file: &mut File<'_>, account: AccountId) -> Option<Vec<Arc<Pr
         details.principal(file, node, &ROLE);
     }
     details.lint(file);
-    Some(details.principals)
+    let compiled = |(arn, managed): (&str, Managed<'_>)| Some((arn.into(), managed.identity?));
+    let managed = details.managed.into_iter().filter_map(compiled).collect();
+    Some(Principals { entries: details.principals, managed })
 }
 
 /// What an account's file has so far.

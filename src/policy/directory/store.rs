@@ -113,7 +113,9 @@ impl PolicyStore {
             if set.unknown_callers == unknown_callers {
                 return Arc::clone(set);
             }
-            Arc::new(PolicySet { unknown_callers, ..PolicySet::clone(set) })
+            let mut set = PolicySet::clone(set);
+            set.unknown_callers = unknown_callers;
+            Arc::new(set)
         };
         let candidate = before.candidate.as_ref().map(counted);
         let sets = PolicySets { mode, enforced: counted(&before.enforced), candidate };

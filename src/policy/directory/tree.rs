@@ -130,11 +130,8 @@ impl Tree {
         }
         let all = self.accounts.iter();
         let read = all.filter_map(|(id, account)| Some((*id, Arc::clone(account.policies()?))));
-        let set = Arc::new(PolicySet {
-            accounts: read.collect(),
-            organization: self.organization.organization().map(Arc::clone),
-            unknown_callers,
-        });
+        let organization = self.organization.organization().map(Arc::clone);
+        let set = Arc::new(PolicySet::new(read.collect(), organization, unknown_callers));
         self.set = Some(Arc::clone(&set));
         set
     }

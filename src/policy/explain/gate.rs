@@ -255,11 +255,11 @@ fn ask_all<'p, C: Context + ?Sized>(
         steps.push(ask(PolicyLayer::Identity, refs(known)));
     }
     for (layer, side) in [
-        (PolicyLayer::Boundary, policies.boundary),
-        (PolicyLayer::Session, policies.session),
-        (PolicyLayer::Endpoint, policies.endpoint),
+        (PolicyLayer::Boundary, policies.boundary.map(refs)),
+        (PolicyLayer::Session, policies.session.map(|side| side.iter().collect())),
+        (PolicyLayer::Endpoint, policies.endpoint.map(refs)),
     ] {
-        steps.extend(side.map(|side| ask(layer, refs(side))));
+        steps.extend(side.map(|side| ask(layer, side)));
     }
     steps
 }

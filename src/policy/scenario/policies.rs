@@ -10,7 +10,7 @@ use crate::policy::document::{self, PolicyType};
 use crate::policy::explain::LevelNames;
 use crate::policy::finding::Severity;
 use crate::policy::json::{Json, Lines, Node, parse};
-use crate::policy::question::{IdentitySide, KeyGate, Level, Policies};
+use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, SessionSide};
 use crate::policy::statement::{CompiledPolicy, Source};
 
 /// The `policies` of a scenario.
@@ -94,7 +94,7 @@ impl ScenarioPolicies {
             identity: IdentitySide::Known(&self.identity),
             resource: self.resource.as_deref(),
             boundary: self.boundary.as_deref(),
-            session: self.session.as_deref(),
+            session: self.session.as_deref().map(SessionSide::inline),
             endpoint: self.endpoint.as_deref(),
             scp: &self.scp.levels,
             rcp: &self.rcp.levels,

@@ -1,5 +1,6 @@
 //! One account's policies.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct AccountPolicies {
     principals: Option<HashTable<Arc<PrincipalEntry>>>,
     resources: ResourceIndex,
     keys: HashTable<Arc<KeyEntry>>,
+    managed: HashMap<Box<str>, Arc<CompiledPolicy>, FixedState>,
+    profiles: Box<[Arc<PrincipalEntry>]>,
 }
 
 /// What an account's policies are made of.
@@ -31,6 +34,8 @@ pub struct AccountParts {
     pub resources: Vec<Arc<ResourceEntry>>,
     /// The keys.
     pub keys: Vec<Arc<KeyEntry>>,
+    /// Managed policies by their ARNs, as policies of sessions.
+    pub managed: Vec<(Box<str>, Arc<CompiledPolicy>)>,
 }
 
 /// Why parts make no account.
@@ -131,6 +136,8 @@ impl AccountPolicies {
     /// # Errors
     /// Two parts have one name, or a name is of no form that can be looked up.
     pub fn new(account: AccountId, parts: AccountParts) -> Result<Self, AccountError> {
+        let is_profile = |entry: &&Arc<PrincipalEntry>| entry.profile.is_some();
+        let profiles = parts.principals.iter().flatten().filter(is_profile).cloned().collect();
         let principals = parts.principals.map(|list| principal_table(account, list)).transpose()?;
         // A key that can't be looked up would be a key that nobody asks.
         let mut named = parts.resources.iter().filter_map(|resource| resource.key.as_deref());
@@ -149,7 +156,8 @@ impl AccountPolicies {
             }
             keys.insert_unique(hash, key, hash_of_key);
         }
-        Ok(Self { principals, resources, keys })
+        let managed = parts.managed.into_iter().collect();
+        Ok(Self { principals, resources, keys, managed, profiles })
     }
 
     /// Whether it is known which principals the account has.
@@ -227,6 +235,25 @@ impl AccountPolicies {
     /// The key of an ARN.
     pub fn key(&self, arn: Arn<'_>) -> Option<&Arc<KeyEntry>> {
         find_key(&self.keys, arn)
+    }
+
+    /// A managed policy of the account, or one of AWS's that is told here, by its ARN.
+    pub fn managed(&self, arn: &str) -> Option<&CompiledPolicy> {
+        self.managed.get(arn).map(|policy| &**policy)
+    }
+
+    /// A trusted profile by its name for people; `None` too where several have it.
+    pub fn profile_named(&self, name: &str) -> Option<&Arc<PrincipalEntry>> {
+        let is_named = |entry: &&Arc<PrincipalEntry>| {
+            entry.profile.as_ref().is_some_and(|profile| *profile.name == *name)
+        };
+        let mut found = self.profiles.iter().filter(is_named);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// The trusted profiles.
+    pub fn profiles(&self) -> &[Arc<PrincipalEntry>] {
+        &self.profiles
     }
 
     fn named(&self, kind: NameKind, name: &str, partition: &str) -> Option<&Arc<PrincipalEntry>> {

@@ -19,9 +19,9 @@ pub use account::{
 pub use organization::{Membership, Organization};
 pub(in crate::policy) use resources::{check_pattern, compared};
 
-use crate::iam::{AccountId, Action, Arn};
+use crate::iam::{AccountId, Action, Arn, SessionPolicies};
 use crate::policy::principal::{Principal, PrincipalKind};
-use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource};
+use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource, SessionSide};
 use crate::policy::statement::CompiledPolicy;
 use crate::verdict::Mode;
 
@@ -45,6 +45,8 @@ pub struct PolicySet {
     pub organization: Option<Arc<Organization>>,
     /// What counts for callers of accounts whose policies are not here.
     pub unknown_callers: UnknownCallers,
+    // The accounts of trusted profiles, by the profiles' ids; none for an id that several have.
+    profiles: HashMap<Box<str>, Option<AccountId>, FixedState>,
 }
 
 /// What counts for a caller whose account's policies are not in the set.
@@ -70,6 +72,8 @@ pub struct Asked<'a> {
     pub owner: AccountId,
     /// What is done with the resource's key, if it has one.
     pub key_action: Option<&'a Action>,
+    /// What limits the caller's session, if anything does.
+    pub session: Option<&'a SessionPolicies>,
 }
 
 /// What a set holds for one question.
@@ -86,6 +90,30 @@ pub struct Applicable<'s> {
 }
 
 impl PolicySet {
+    /// A set of accounts, with what is looked up across them. Costs a look at each account.
+    pub fn new(
+        accounts: HashMap<AccountId, Arc<AccountPolicies>, FixedState>,
+        organization: Option<Arc<Organization>>,
+        unknown_callers: UnknownCallers,
+    ) -> Self {
+        let mut profiles = HashMap::default();
+        for (id, account) in &accounts {
+            for profile in account.profiles() {
+                let owner = profiles.entry(profile.id.clone()).or_insert(Some(*id));
+                *owner = owner.filter(|owner| owner == id);
+            }
+        }
+        Self { accounts, organization, unknown_callers, profiles }
+    }
+
+    /// A trusted profile and its account, by the profile's id without `iam-`.
+    pub fn profile(&self, id: &str) -> Option<(AccountId, &PrincipalEntry)> {
+        let account = (*self.profiles.get(id)?)?;
+        let all = self.accounts.get(&account)?.profiles().iter();
+        let entry = all.map(|entry| &**entry).find(|entry| *entry.id == *id)?;
+        Some((account, entry))
+    }
+
     /// What applies to a question: a few look-ups by hash, no allocation.
     ///
     /// For a role's ARN and an action of `sts` the resource's policy is the role's trust policy;
@@ -111,6 +139,7 @@ impl PolicySet {
             scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
+            session: asked.session.map(|limits| session_side(limits, known)),
             ..Policies::NONE
         };
         Applicable { policies, caller: caller.map(|entry| &**entry), resource, role }
@@ -211,6 +240,19 @@ impl UnknownCallers {
             Self::ResourcePolicyDecides => IdentitySide::UnknownResourceDecides,
         }
     }
+}
+
+/// A session's policies; those that it names are of its role's account.
+fn session_side<'s>(
+    limits: &'s SessionPolicies,
+    account: Option<&'s AccountPolicies>,
+) -> SessionSide<'s> {
+    let inline = limits.inline.as_ref().map_or::<&[_], _>(&[], |inline| &inline.compiled);
+    let mut side = SessionSide::inline(inline);
+    for (place, arn) in side.managed.iter_mut().zip(&limits.managed) {
+        *place = account.and_then(|account| account.managed(arn));
+    }
+    side
 }
 
 /// Whether such a principal is its account's, so that it counts whether that account is known.

@@ -57,7 +57,12 @@ fn set() -> PolicySet {
         trust: Some(policy("trust")),
         ..Default::default()
     });
-    let parts = |principals, resources, keys| AccountParts { principals, resources, keys };
+    let parts = |principals, resources, keys| AccountParts {
+        principals,
+        resources,
+        keys,
+        managed: Vec::new(),
+    };
     let all = [
         (CALLER, parts(Some(vec![ana]), vec![], vec![])),
         (
@@ -109,6 +114,7 @@ fn ask(set: &PolicySet, caller: &str, action: &str, arn: &str, owner: &str) -> F
         resource: Arn::parse(arn).map_or(Resource::Any, Resource::Named),
         owner: id(owner),
         key_action: Some(&key_action),
+        session: None,
     });
     let policies = applicable.policies;
     Found {
@@ -164,7 +170,14 @@ fn without_an_action_on_the_key_there_is_no_gate() {
     let principal = Principal::new(PrincipalKind::User, ANA, None).unwrap();
     let action = Action::parse("orders:Delete").unwrap();
     let resource = Resource::Named(Arn::parse(ORDER).unwrap());
-    let asked = Asked { principal, action: &action, resource, owner: id(OWNER), key_action: None };
+    let asked = Asked {
+        principal,
+        action: &action,
+        resource,
+        owner: id(OWNER),
+        key_action: None,
+        session: None,
+    };
     assert!(set.applicable(&asked).policies.key.is_none());
 }
 
@@ -203,6 +216,7 @@ fn a_key_in_another_account_is_under_that_accounts_guardrails() {
         resource: Resource::Named(Arn::parse(ORDER).unwrap()),
         owner: id(OWNER),
         key_action: Some(&key_action),
+        session: None,
     };
     let policies = set.applicable(&asked).policies;
     assert_eq!(levels(policies.key.unwrap().rcp), "rcp-of-the-keys-account");

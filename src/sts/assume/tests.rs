@@ -1,0 +1,1 @@
+//! Every rule of facts/iam.md section 5.
