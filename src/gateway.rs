@@ -32,6 +32,7 @@ use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
 use crate::policy::directory::{DirectoryError, PolicyStore};
 use crate::settings::{Actor, OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
+use crate::sts::keys::SessionKeysError;
 use crate::sts::{
     OnRevoked, Revocation, RevocationStore, RevocationsError, RevocationsUpdate, RoleRevocation,
 };
@@ -40,6 +41,8 @@ use crate::token::jwks::JwksError;
 use crate::token::{JwksHandle, JwksRefresher, Verifier};
 use crate::watch::Watcher;
 
+mod token_service;
+
 /// A running proxy. Dropped without [`Gateway::drain`], it ends without finishing what runs.
 #[derive(Debug)]
 pub struct Gateway {
@@ -47,6 +50,8 @@ pub struct Gateway {
     pub addresses: Vec<SocketAddr>,
     /// Where operators are served.
     pub admin_address: Option<SocketAddr>,
+    /// Where tokens for sessions are given out.
+    pub sts_address: Option<SocketAddr>,
     reloader: Arc<Reloader>,
     workers: Vec<JoinHandle<()>>,
     drain: watch::Sender<bool>,
@@ -87,6 +92,9 @@ pub enum StartError {
     /// The sessions that were ended are unusable.
     #[error(transparent)]
     Revocations(#[from] RevocationsError),
+    /// The keys of session tokens are unusable.
+    #[error(transparent)]
+    SessionKeys(#[from] SessionKeysError),
     /// The settings are unusable.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -107,7 +115,10 @@ impl Gateway {
         let (writer, reader) = SnapshotWriter::new();
         let worker_count = config.workers.map_or_else(available_cpus, std::num::NonZero::get);
         let listeners = bind(&config, worker_count)?;
-        let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
+        let token_service = token_service::open(&config).await?;
+        let ways = worker_count + token_service::appenders(&config);
+        let (events, mut appenders) = EventLog::open(&config.events, &new_instance(), ways)?;
+        let token_service = token_service.and_then(|opened| Some((opened, appenders.pop()?)));
         let events = Arc::new(events);
         let shipper = Arc::new(Shipper::start(&config.events, &events.sink_positions())?);
 
@@ -124,29 +135,26 @@ impl Gateway {
         let draining = Arc::new(AtomicBool::new(false));
         let admin_end = CancellationToken::new();
         tasks.spawn(admin::upkeep(metrics.clone(), admin_end.clone()));
-        let admin_address = match &config.admin {
-            None => None,
-            Some(admin) => {
-                let (listener, address, access) = open_admin(admin).await?;
-                let state = AdminState {
-                    reader: reader.clone(),
-                    writer: writer.clone(),
-                    settings: settings.clone(),
-                    revocations: revocations.clone(),
-                    metrics,
-                    draining: Arc::clone(&draining),
-                    missing: missing(policies.is_some()),
-                    access: Arc::new(access),
-                };
-                tasks.spawn(admin::serve(listener, state, admin_end.clone()));
-                Some(address)
-            }
+        let state = |access| AdminState {
+            reader: reader.clone(),
+            writer: writer.clone(),
+            settings: settings.clone(),
+            revocations: revocations.clone(),
+            metrics,
+            draining: Arc::clone(&draining),
+            missing: missing(policies.is_some()),
+            access: Arc::new(access),
         };
+        let admin_address = start_admin(&config, state, &admin_end, &mut tasks).await?;
 
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
         let (drain, drained) = watch::channel(false);
-        let workers = start_workers(listeners, appenders, &reader, &keys, &drained)?;
+        let parts =
+            Parts { reader: &reader, verifier: &Verifier::new(), jwks: &keys, drain: &drained };
+        let mut workers = start_workers(listeners, appenders, &parts)?;
+        let serving = token_service::start(token_service, &parts, &mut workers, &mut tasks)?;
+        let sts_address = serving.as_ref().map(|serving| serving.address);
         let reloader = Arc::new(Reloader {
             config,
             writer,
@@ -155,6 +163,7 @@ impl Gateway {
             revocations: revocations.clone(),
             policies,
             tls,
+            token_service: serving,
             shipper: Arc::clone(&shipper),
             turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
@@ -166,6 +175,7 @@ impl Gateway {
         Ok(Self {
             addresses,
             admin_address,
+            sts_address,
             reloader,
             workers,
             drain,
@@ -227,6 +237,7 @@ struct Reloader {
     revocations: RevocationStore,
     policies: Option<PolicyStore>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    token_service: Option<token_service::Serving>,
     shipper: Arc<Shipper>,
     /// Held from reading to publishing: what was read first must not come in force last.
     turn: tokio::sync::Mutex<()>,
@@ -314,6 +325,12 @@ impl Reloader {
                 replacements.push((current, tls));
             }
         }
+        let of_sessions = new.sts.as_ref().and_then(|sts| sts.tls.as_ref());
+        let serving = self.token_service.as_ref().and_then(|serving| serving.tls.as_ref());
+        if let (Some(files), Some(current)) = (of_sessions, serving) {
+            let tls = server_config(files).map_err(|error| error.to_string())?;
+            replacements.push((current, tls));
+        }
         let moved = self.revocations.move_to(new.revocations_file()).await;
         let before = moved.map_err(|error| error.to_string())?;
         if let Err(error) = self.settings.move_to(new.settings_file.clone()).await {
@@ -346,6 +363,7 @@ impl Reloader {
             ("workers", old.workers != new.workers),
             ("events", log_alone(old) != log_alone(new)),
             ("policies", policy_directory(old) != policy_directory(new)),
+            ("sts", token_service::restarts(old, new)),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "a change of this key takes effect after a restart");
@@ -369,7 +387,8 @@ fn policy_directory(config: &Config) -> Option<&Path> {
 
 /// The configuration's own file and those of its certificates.
 fn watched(config: &Config) -> Vec<PathBuf> {
-    let tls = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let of_listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let tls = of_listeners.chain(config.sts.iter().filter_map(|sts| sts.tls.as_ref()));
     let files = tls.flat_map(|tls| {
         [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
     });
@@ -423,7 +442,7 @@ fn publish(writer: &SnapshotWriter, config: &Config) {
             routes: Arc::clone(&config.routes),
             edge: Arc::new(config.edge.clone()),
             key_sets: Arc::new(snapshot.key_sets.reconfigured(config.issuers.clone())),
-            sts: None,
+            sts: config.sts.as_ref().map(|sts| Arc::new(sts.rules.clone())),
         }
     });
 }
@@ -439,14 +458,19 @@ fn bind(config: &Config, workers: usize) -> Result<Vec<Sockets>, StartError> {
     Ok(listeners)
 }
 
+/// What workers and the token service share.
+struct Parts<'g> {
+    reader: &'g SnapshotReader,
+    verifier: &'g Verifier,
+    jwks: &'g JwksHandle,
+    drain: &'g watch::Receiver<bool>,
+}
+
 fn start_workers(
     listeners: Vec<Sockets>,
     appenders: Vec<EventAppender>,
-    reader: &SnapshotReader,
-    keys: &JwksHandle,
-    drain: &watch::Receiver<bool>,
+    parts: &Parts<'_>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let verifier = Verifier::new();
     let upstream_tls = forward::client_tls();
     let connections = Arc::new(AtomicUsize::new(0));
     let mut listeners: Vec<_> = listeners
@@ -461,13 +485,13 @@ fn start_workers(
             .collect();
         let worker = Worker {
             sockets,
-            snapshots: reader.clone(),
-            verifier: verifier.worker(),
+            snapshots: parts.reader.clone(),
+            verifier: parts.verifier.worker(),
             events,
-            keys: keys.clone(),
+            keys: parts.jwks.clone(),
             upstream_tls: Arc::clone(&upstream_tls),
             connections: Arc::clone(&connections),
-            drain: drain.clone(),
+            drain: parts.drain.clone(),
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         let run = move || {
@@ -478,6 +502,19 @@ fn start_workers(
         workers.push(thread.spawn(run).map_err(StartError::Thread)?);
     }
     Ok(workers)
+}
+
+/// Serves operators, where the configuration says so.
+async fn start_admin(
+    config: &Config,
+    state: impl FnOnce(AdminAccess) -> AdminState,
+    end: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let (listener, address, access) = open_admin(admin).await?;
+    tasks.spawn(admin::serve(listener, state(access), end.clone()));
+    Ok(Some(address))
 }
 
 async fn open_admin(

@@ -178,17 +178,6 @@ pub fn jwks_age(issuer: &str, age: Duration) {
     gauge!("crossgate_jwks_age_seconds", "issuer" => issuer.to_owned()).set(age.as_secs_f64());
 }
 
-/// Tells the age of the key that signs session tokens (`crossgate_sts_key_age_seconds`).
-pub fn sts_key_age(age: Duration) {
-    gauge!("crossgate_sts_key_age_seconds").set(age.as_secs_f64());
-}
-
-/// Counts keys that began to sign session tokens in place of another
-/// (`crossgate_sts_key_rotations_total`).
-pub fn sts_key_rotations(rotations: u64) {
-    counter!("crossgate_sts_key_rotations_total").increment(rotations);
-}
-
 /// What became of an attempt to begin a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AssumeResult {
@@ -253,6 +242,17 @@ impl Default for AssumeMetrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Tells the age of the key that signs session tokens (`crossgate_sts_key_age_seconds`).
+pub fn sts_key_age(age: Duration) {
+    gauge!("crossgate_sts_key_age_seconds").set(age.as_secs_f64());
+}
+
+/// Counts keys that began to sign session tokens in place of another
+/// (`crossgate_sts_key_rotations_total`).
+pub fn sts_key_rotations(rotations: u64) {
+    counter!("crossgate_sts_key_rotations_total").increment(rotations);
 }
 
 /// Which side of the proxy a connection is on.

@@ -11,8 +11,8 @@ use std::process::Command;
 use crossgate::clock::{SystemClock, UnixSeconds};
 use crossgate::event::log::{Appended, EventAppender, EventLog, LogReader};
 use crossgate::event::{
-    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, Door, EventIds,
-    EventsConfig,
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, DetectionSubject, Door,
+    EventIds, EventsConfig,
 };
 use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::policy::Missing;
@@ -91,6 +91,7 @@ fn attempt(
             time,
             correlation_id: &correlation_id,
             name: *name,
+            subject: DetectionSubject::Principal,
             count: 5,
             initiator: event.initiator,
             owner: event.owner,

@@ -586,3 +586,100 @@ fn a_start_with_a_bad_file_ends_with_the_place() {
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("settings.revocations.json:2:3: the document has the unknown member"));
 }
+
+/// What a command left: exit code, standard output, standard error.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    errors: String,
+}
+
+fn revoke(url: &str, arguments: &[&str], token: Option<&str>) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossgate"));
+    command.args(["sessions", "revoke", "--url", url]).args(arguments);
+    command.env_remove("CROSSGATE_ADMIN_TOKEN");
+    if let Some(token) = token {
+        command.env("CROSSGATE_ADMIN_TOKEN", token);
+    }
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        errors: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn the_command_ends_sessions() {
+    let world = World::start(|config| config);
+    let url = format!("http://{}/", world.gate.admin);
+    let ran = revoke(&url, &["--role", ROLE, "--before", "2026-01-31T12:00:00+01:00"], None);
+    let expect =
+        format!("ended: the sessions of {ROLE} that were issued before 2026-01-31T11:00:00Z\n");
+    assert_eq!((ran.code, ran.out, ran.errors), (Some(0), expect, String::new()));
+    let ran = revoke(&url, &["--role", ROLE, "--before", "10m", "--format", "json"], None);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    let before = told["before"].as_str().unwrap();
+    assert!(ago(660) < before.to_owned() && before.to_owned() < ago(540), "{before}");
+    let id = session(ROLE, Duration::ZERO).id.to_string();
+    let ran = revoke(&url, &["--session", &id], None);
+    assert_eq!((ran.code, ran.out), (Some(0), format!("ended: the session {id}\n")));
+    let listed = world.gate.admin(&Request::get(PATH)).json();
+    assert_eq!(listed["roles"], json!([{ "role": ROLE, "before": before }]));
+    assert_eq!(listed["sessions"][0]["session"], json!(id));
+}
+
+#[test]
+fn the_command_needs_the_admin_token_and_shows_it_nowhere() {
+    let secret = "an-admin-token-of-some-length";
+    let world = World::start(|config| {
+        config
+            .file("admin.token", format!("{secret}\n"))
+            .set("admin", "{ address: \"{admin-address}\", token_file: admin.token }")
+    });
+    let url = format!("http://{}", world.gate.admin);
+    let file = world.gate.path("admin.token").display().to_string();
+    let refused = revoke(&url, &["--role", ROLE], None);
+    let expect = "refused (401): the admin token is needed\n";
+    assert_eq!((refused.code, &*refused.errors), (Some(1), expect));
+    let wrong = revoke(&url, &["--role", ROLE], Some("another-secret"));
+    assert_eq!((wrong.code, &*wrong.errors), (Some(1), expect));
+    for ran in [
+        revoke(&url, &["--role", ROLE], Some(secret)),
+        revoke(&url, &["--role", ROLE, "--token-file", &file], Some("another-secret")),
+    ] {
+        assert_eq!(ran.code, Some(0), "{}", ran.errors);
+        assert!(!ran.out.contains(secret) && !ran.errors.contains(secret));
+    }
+    assert!(!world.gate.stderr().contains(secret));
+}
+
+#[test]
+fn what_the_command_can_not_do_is_told() {
+    let closed = format!("http://{}", support::free_address());
+    let upstream = support::upstream::Upstream::start();
+    let other = format!("http://{}", upstream.address());
+    let role = ["--role", ROLE];
+    let arguments = |more: &[&'static str]| [&role[..], more].concat();
+    for (url, arguments, names) in [
+        (&*closed, arguments(&[]), "no answer: "),
+        (&*other, arguments(&[]), "is no admin listener's answer; hint: `--url`"),
+        ("http://10.1.2.3:9901", arguments(&[]), "`--url` is http to another machine"),
+        ("localhost:9901", arguments(&[]), "`--url` is no plain URL; hint: like `http://127"),
+        (&closed, arguments(&["--before", "noon"]), "`noon` is neither a time by RFC 3339 nor"),
+        (&closed, arguments(&["--before", "2999-01-01T00:00:00Z"]), "more than a minute ahead"),
+        (&closed, arguments(&["--token-file", "/nowhere"]), "cannot read the admin token"),
+        (&closed, arguments(&["--session", "x"]), "cannot be used with"),
+        (&closed, vec!["--session", "x"], "`session`: `x` is no session's id"),
+        (&closed, vec!["--session", "x", "--before", "1h"], "cannot be used with"),
+        (&closed, vec!["--role", "deploy"], "`role`: `deploy` is no role's ARN; hint: like"),
+        (&closed, vec![], "required arguments were not provided"),
+    ] {
+        let ran = revoke(url, &arguments, None);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.errors);
+        assert!(ran.errors.contains(names), "{arguments:?}: {}", ran.errors);
+        assert_eq!(ran.out, "");
+    }
+    let ran = revoke(&closed, &role, Some("not a token"));
+    assert!(ran.errors.contains("the token has characters") && !ran.errors.contains("not a token"));
+}

@@ -29,6 +29,7 @@ mod upstreams;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Severity, Span};
+pub(crate) use issuers::is_loopback;
 pub use listeners::AdminConfig;
 pub use sts::StsConfig;
 
@@ -187,7 +188,7 @@ fn read_settings(reader: &mut Reader<'_>, root: Table<'_>) -> Option<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

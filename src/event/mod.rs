@@ -31,7 +31,7 @@ pub mod time;
 pub mod wire;
 
 pub use assume::{
-    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, Door,
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, DetectionSubject, Door,
     PROFILE_ASSUME_ACTION, ROLE_ASSUME_ACTION,
 };
 pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, Sync};

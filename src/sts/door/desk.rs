@@ -195,9 +195,18 @@ impl Desk {
                 }
             }
         };
-        let record = Record { snapshot: &snapshot, attempt, decided: &decided, visit, origin };
-        let status = ended.answer.status().as_u16();
-        self.record(&record, status, tries).map_err(Pause::Log)?;
+        let agent = visit.head.headers.get(USER_AGENT);
+        let agent = agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let record = Record {
+            snapshot: &snapshot,
+            attempt,
+            decided: &decided,
+            visit,
+            origin,
+            agent: agent.as_deref().unwrap_or_default(),
+            status: ended.answer.status().as_u16(),
+        };
+        self.record(&record, tries).map_err(Pause::Log)?;
         Ok(ended)
     }
 
@@ -302,24 +311,29 @@ struct Record<'r> {
     decided: &'r Decided,
     visit: &'r Visit<'r>,
     origin: RequestOrigin<'r>,
+    agent: &'r str,
+    status: u16,
 }
 
 impl Desk {
     /// Puts the attempt and what was noticed about it into the log, all or nothing.
-    fn record(
-        &mut self,
-        record: &Record<'_>,
-        status: u16,
-        tries: &mut Tries,
-    ) -> Result<(), LogFull> {
-        let Record { decided, visit, .. } = record;
+    fn record(&mut self, record: &Record<'_>, tries: &mut Tries) -> Result<(), LogFull> {
         let watch = &self.watch;
         let detections = tries.detections.get_or_insert_with(|| record.observe(watch));
-        let agent = visit.head.headers.get(USER_AGENT);
-        let agent = agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let agent = agent.as_deref().unwrap_or_default();
-        let correlation_id = proxy::correlation_id(&visit.head.headers).unwrap_or_default();
         self.events.start();
+        record.stage(&mut self.events);
+        for detection in detections.iter() {
+            let id = self.ids.next(record.visit.now);
+            record.stage_detection(*detection, id, &mut self.events);
+        }
+        self.events.commit()?;
+        Ok(())
+    }
+}
+
+impl Record<'_> {
+    fn stage(&self, events: &mut EventAppender) {
+        let Self { attempt, decided, visit, .. } = self;
         let statements = decided.asked.statements.iter().map(|decisive| StatementNote {
             policy: &decisive.policy,
             sid: &decisive.sid,
@@ -329,62 +343,60 @@ impl Desk {
         let statements: SmallVec<[StatementNote<'_>; STATEMENTS_MAX]> = statements.collect();
         let granted = decided.outcome.as_ref().ok();
         let session = granted.and_then(|granted| granted.identity.session.as_deref());
-        let asked = &record.attempt.parameters;
+        let asked = &attempt.parameters;
         let source_identity = match session {
             Some(session) => session.source_identity.as_deref(),
             None => asked.source_identity.as_deref(),
         };
-        self.events.stage_assume(&AssumeEvent {
+        let expires_at = granted.map(|granted| granted.identity.expires_at);
+        events.stage_assume(&AssumeEvent {
             id: visit.id,
             time: visit.now,
-            correlation_id,
-            target: record.attempt.kind(),
+            correlation_id: proxy::correlation_id(&visit.head.headers).unwrap_or_default(),
+            target: attempt.kind(),
             initiator: decided.caller.as_deref(),
             owner: decided.asked.owner,
             role: &decided.asked.role,
             session_name: &decided.asked.session_name,
-            duration_seconds: record.duration_seconds(),
-            door: record.attempt.door,
+            duration_seconds: self.duration_seconds(),
+            door: attempt.door,
             has_external_id: asked.external_id.is_some(),
             source_identity: source_identity.unwrap_or_default(),
             decision: if granted.is_some() { Decision::Permit } else { Decision::Deny },
             reason: decided.reason,
-            status,
+            status: self.status,
             statements: &statements,
             missing: decided.asked.missing,
-            session: granted
-                .zip(session)
-                .map(|(granted, session)| (session.id, granted.identity.expires_at)),
-            source_ip: record.origin.source_ip,
-            agent,
-            revision: record.snapshot.revision,
+            session: session.map(|session| session.id).zip(expires_at),
+            source_ip: self.origin.source_ip,
+            agent: self.agent,
+            revision: self.snapshot.revision,
         });
-        let correlation = visit.id.to_string();
-        let correlation_id = if correlation_id.is_empty() { &correlation } else { correlation_id };
-        for Detection { name, count } in detections.iter().copied() {
-            self.events.stage_detection(&DetectionEvent {
-                id: self.ids.next(visit.now),
-                time: visit.now,
-                correlation_id,
-                name,
-                count,
-                initiator: decided.caller.as_deref(),
-                owner: decided.asked.owner,
-                role: &decided.asked.role,
-                target: record.attempt.kind(),
-                source_ip: record.origin.source_ip,
-                agent,
-                revision: record.snapshot.revision,
-            });
-        }
-        self.events.commit()?;
-        Ok(())
     }
-}
 
-impl Record<'_> {
+    fn stage_detection(&self, detection: Detection, id: Uuid, events: &mut EventAppender) {
+        let Self { attempt, decided, visit, .. } = self;
+        let mut attempt_id = Uuid::encode_buffer();
+        let attempt_id: &str = visit.id.hyphenated().encode_lower(&mut attempt_id);
+        events.stage_detection(&DetectionEvent {
+            id,
+            time: visit.now,
+            correlation_id: proxy::correlation_id(&visit.head.headers).unwrap_or(attempt_id),
+            name: detection.name,
+            subject: detection.subject,
+            count: detection.count,
+            initiator: decided.caller.as_deref(),
+            owner: decided.asked.owner,
+            role: &decided.asked.role,
+            target: attempt.kind(),
+            source_ip: self.origin.source_ip,
+            agent: self.agent,
+            revision: self.snapshot.revision,
+        });
+    }
+
     fn observe(&self, watch: &Watch) -> Detections {
-        let Self { snapshot, attempt, decided, visit, origin } = self;
+        let Self { snapshot, attempt, decided, visit, origin, .. } = self;
         let blameless =
             matches!(decided.outcome, Err(Refusal::KeysUnavailable | Refusal::Unavailable));
         let Some(rules) = snapshot.sts.as_ref().filter(|_| !blameless) else {

@@ -7,8 +7,8 @@ use super::*;
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::event::log::ring::{Producer, Rings};
 use crate::event::{
-    AssumeEvent, AssumeReason, AssumeTarget, DecidedBy, DetectionEvent, DetectionName, Door,
-    EvalEvent, EventIds, PolicyInput,
+    AssumeEvent, AssumeReason, AssumeTarget, DecidedBy, DetectionEvent, DetectionName,
+    DetectionSubject, Door, EvalEvent, EventIds, PolicyInput,
 };
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crate::policy::Missing;
@@ -206,6 +206,7 @@ fn every_kind_of_event_is_recovered_once() {
         time,
         correlation_id: "",
         name: DetectionName::BreakGlass,
+        subject: DetectionSubject::Role,
         count: 1,
         initiator,
         owner: None,

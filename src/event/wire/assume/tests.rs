@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::event::frame::Record;
-use crate::event::{AssumeReason, Door, StatementNote};
+use crate::event::{AssumeReason, DetectionSubject, Door, StatementNote};
 use crate::policy::{Effect, Missing, Side};
 
 const ID: u128 = 0x0199_ce1d_4002_7000_8000_0000_0000_0001;
@@ -74,6 +74,7 @@ fn noticed() -> DetectionRecord<'static> {
         time,
         revision,
         name: DetectionName::FailedAssume,
+        subject: DetectionSubject::Role,
         count: 5,
         target: AssumeTarget::Role,
         source_ip,
@@ -146,7 +147,7 @@ fn a_detection_is_the_documented_object_to_the_letter() {
         r#""resource":{"attributes":{"accountId":"222222222222"}},"#,
         r#""subject":{"attributes":{"id":"IBMid-1","token.account.bss":"111111111111","identityType":"user","#,
         r#""principal":"arn:aws:iam::111111111111:user/IBMid-1"}}},"#,
-        r#""responseData":{"detection":"failed_assume","count":5,"#,
+        r#""responseData":{"detection":"failed_assume","subject":"role","count":5,"#,
         r#""principal":"arn:aws:iam::111111111111:user/IBMid-1","account":"111111111111","#,
         r#""role":"arn:aws:iam::222222222222:role/team/deploy","#,
         r#""revision":17,"instance":"orders-7d4f","sequence":4711}}"#,
@@ -304,6 +305,10 @@ pub(in crate::event::wire) fn lines_of_every_shape(
             renderer.detection(lines, 3, &full);
             let bare = DetectionRecord { owner: "", caller: None, source_ip: v6, ..full };
             renderer.detection(lines, 4, &bare);
+            for subject in DetectionSubject::ALL {
+                let bare = DetectionRecord { subject, ..bare.clone() };
+                renderer.detection(lines, 5, &bare);
+            }
         }
     }
 }
