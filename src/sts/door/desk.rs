@@ -16,9 +16,7 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
-use crate::event::{
-    AssumeEvent, AssumeReason, DetectionEvent, DetectionSubject, EventIds, StatementNote,
-};
+use crate::event::{AssumeEvent, AssumeReason, DetectionEvent, EventIds, StatementNote};
 use crate::iam::{AccountId, Arn, Identity, RequestOrigin};
 use crate::proxy::{self, Peer};
 use crate::snapshot::{Snapshot, SnapshotReader};
