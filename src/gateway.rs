@@ -146,8 +146,13 @@ impl Gateway {
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
         let (drain, drained) = watch::channel(false);
-        let parts =
-            Parts { reader: &reader, verifier: &Verifier::new(), jwks: &keys, drain: &drained };
+        let parts = Parts {
+            reader: &reader,
+            verifier: &Verifier::new(),
+            jwks: &keys,
+            drain: &drained,
+            events: &config.events.directory,
+        };
         let opened = opened.and_then(|opened| Some((opened, appenders.pop()?)));
         let mut workers = start_workers(listeners, appenders, &parts)?;
         let serving = token_service::start(opened, &parts, &mut workers, &mut tasks)?;
@@ -475,6 +480,8 @@ struct Parts<'g> {
     verifier: &'g Verifier,
     jwks: &'g JwksHandle,
     drain: &'g watch::Receiver<bool>,
+    /// The event log's directory.
+    events: &'g Path,
 }
 
 fn start_workers(

@@ -4,6 +4,7 @@
 //! what the gateway keeps of it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -59,7 +60,9 @@ pub(super) fn start(
     let Some((Opened { keys, sockets }, events)) = opened else { return Ok(None) };
     let Sockets { address, sockets, tls } = sockets;
     let Some(listener) = sockets.into_iter().next() else { return Ok(None) };
+    let watch = Watch::default();
     tasks.spawn(keep(keys.clone(), parts.drain.clone()));
+    tasks.spawn(remember(watch.clone(), parts.events.to_owned()));
     let service = Sts {
         listener,
         tls: tls.clone(),
@@ -68,7 +71,7 @@ pub(super) fn start(
         jwks: parts.jwks.clone(),
         keys,
         events,
-        watch: Watch::default(),
+        watch,
         drain: parts.drain.clone(),
     };
     let run = move || {
@@ -87,6 +90,22 @@ async fn keep(keys: SessionKeys, mut drain: watch::Receiver<bool>) {
     tokio::select! {
         () = keys.keep(end.clone()) => {}
         _ = drain.wait_for(|drain| *drain) => end.cancel(),
+    }
+}
+
+/// Tells the watch whom and what the log knows, so that a restart makes nobody new.
+async fn remember(watch: Watch, events: PathBuf) {
+    let seeded = tokio::task::spawn_blocking(move || watch.seed(&events, SystemClock.now())).await;
+    match seeded {
+        Ok(Ok(seeded)) => tracing::info!(
+            sessions = seeded.sessions,
+            is_cut = seeded.is_cut,
+            "the watch knows the sessions of the event log"
+        ),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the watch starts without a past: all callers are new to it");
+        }
+        Err(error) => tracing::error!(%error, "the watch's past was broken off"),
     }
 }
 
