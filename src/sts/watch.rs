@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use crate::clock::UnixMillis;
-use crate::event::DetectionName;
+use crate::event::{DetectionName, DetectionSubject};
 use crate::iam::AccountId;
 use crate::sts::rules::WatchRules;
 
@@ -39,6 +39,8 @@ pub struct Observed<'a> {
 pub struct Detection {
     /// What.
     pub name: DetectionName,
+    /// What it is about.
+    pub subject: DetectionSubject,
     /// How many, or how long in seconds.
     pub count: u32,
 }

@@ -16,9 +16,7 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
-use crate::event::{
-    AssumeEvent, AssumeReason, DetectionEvent, DetectionSubject, EventIds, StatementNote,
-};
+use crate::event::{AssumeEvent, AssumeReason, DetectionEvent, EventIds, StatementNote};
 use crate::iam::{AccountId, Arn, Identity, RequestOrigin};
 use crate::proxy::{self, Peer};
 use crate::snapshot::{Snapshot, SnapshotReader};
@@ -385,10 +383,7 @@ impl Record<'_> {
             time: visit.now,
             correlation_id: proxy::correlation_id(&visit.head.headers).unwrap_or(attempt_id),
             name: detection.name,
-            subject: match decided.caller {
-                Some(_) => DetectionSubject::Principal,
-                None => DetectionSubject::Address,
-            },
+            subject: detection.subject,
             count: detection.count,
             initiator: decided.caller.as_deref(),
             owner: decided.asked.owner,
