@@ -620,7 +620,7 @@ fn the_command_ends_sessions() {
     let ran = revoke(&url, &["--role", ROLE, "--before", "10m", "--format", "json"], None);
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     let before = told["before"].as_str().unwrap();
-    assert!(ago(660) < before.to_owned() && before.to_owned() < ago(540), "{before}");
+    assert!(*ago(660) < *before && *before < *ago(540), "{before}");
     let id = session(ROLE, Duration::ZERO).id.to_string();
     let ran = revoke(&url, &["--session", &id], None);
     assert_eq!((ran.code, ran.out), (Some(0), format!("ended: the session {id}\n")));

@@ -80,7 +80,8 @@ pub struct Config {
 impl Config {
     /// Where the sessions that were ended are kept, if anywhere.
     pub fn revocations_file(&self) -> Option<PathBuf> {
-        revocations::path_of(self.settings_file.as_deref(), None)
+        let keys = self.sts.as_ref().map(|sts| sts.keys.directory.as_path());
+        revocations::path_of(self.settings_file.as_deref(), keys)
     }
 }
 

@@ -36,11 +36,6 @@ pub(super) struct Serving {
     pub(super) tls: Option<Arc<ArcSwap<ServerConfig>>>,
 }
 
-/// How many ways into the event log the token service needs.
-pub(super) fn appenders(config: &Config) -> usize {
-    usize::from(config.sts.is_some())
-}
-
 /// Opens keys and socket; none without the section.
 pub(super) async fn open(config: &Config) -> Result<Option<Opened>, StartError> {
     let Some(StsConfig { address, tls, keys, .. }) = &config.sts else { return Ok(None) };
