@@ -10,11 +10,14 @@ mod events_status;
 mod evidence;
 mod excerpt;
 pub mod explain;
+pub mod external_id;
 pub mod health;
 pub mod policy;
+mod post;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod sessions;
 pub mod settings;
 pub mod simulate;
 pub mod token;
@@ -29,7 +32,7 @@ use clap::{Parser, Subcommand};
 use crate::config;
 use crate::policy::directory;
 use crate::policy::set::PolicySet;
-use crate::token::IssuerSpec;
+use crate::sts::revocations;
 
 /// An account perimeter for any HTTP API: decides by account, forwards or rejects, records.
 #[derive(Debug, Parser)]
@@ -51,6 +54,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Decides one request and tells each step
     Explain(explain::ExplainArgs),
+    /// Makes external IDs
+    ExternalId(external_id::ExternalIdArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
     Health(health::HealthArgs),
     /// Looks into policy documents
@@ -61,6 +66,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
+    /// Ends sessions of roles and trusted profiles
+    Sessions(sessions::SessionsArgs),
     /// Changes accounts' settings
     Settings(settings::SettingsArgs),
     /// Decides scenarios, each a question with its policies
@@ -101,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
         Command::Explain(args) => explain::run(&args),
+        Command::ExternalId(args) => external_id::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
             policy::validate(&args)
@@ -108,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
+        Command::Sessions(args) => sessions::run(&args),
         Command::Settings(args) => settings::run(args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
@@ -120,11 +129,15 @@ fn verify(args: &token::VerifyArgs) -> ExitCode {
         output: &mut io::stdout().lock(),
         errors: &mut io::stderr().lock(),
     };
-    token::verify(args, issuers_of, &mut streams)
+    token::verify(args, trusted_of, &mut streams)
 }
 
-fn issuers_of(file: &Path) -> Result<Vec<IssuerSpec>, String> {
-    config::load(file).map(|config| config.issuers).map_err(|error| error.to_string())
+fn trusted_of(file: &Path) -> Result<token::Trusted, String> {
+    let config = config::load(file).map_err(|error| error.to_string())?;
+    let kept = config.revocations_file();
+    let revocations = kept.as_deref().map(revocations::read).transpose();
+    let revocations = revocations.map_err(|error| error.to_string())?.unwrap_or_default();
+    Ok(token::Trusted { issuers: config.issuers, revocations })
 }
 
 /// The policies in force of a configuration.

@@ -181,7 +181,7 @@ fn authorize(
         resource,
         owner: role.owner,
         key_action: None,
-        session: identity.session_policies(),
+        session: identity.session.as_deref(),
     };
     let applicable = set.applicable(&sought);
     // A role of the same name and another path is another role.
