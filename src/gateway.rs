@@ -19,22 +19,29 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminAccess, AdminState, AdminTokenError};
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, UnixMillis};
 use crate::config::{self, AdminConfig, Config};
 use crate::event::log::{EventAppender, EventLog, EventLogError, new_instance};
 use crate::event::setting_text::setting_text;
 use crate::event::sink::{Shipper, ShipperError};
+use crate::event::time::rfc3339;
 use crate::event::{EventIds, EventsConfig, SettingChange, UpdateEvent, UpdateInitiator};
 use crate::forward;
-use crate::iam::{IdentityKind, IdentityType};
+use crate::iam::{AccountId, Arn, IdentityKind, IdentityType};
 use crate::listener::{ListenerSpec, Sockets, TlsError, Worker, server_config};
 use crate::policy::directory::{DirectoryError, PolicyStore};
-use crate::settings::{OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
+use crate::settings::{Actor, OnUpdate, Reload, SettingsError, SettingsStore, SettingsUpdate};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
+use crate::sts::keys::SessionKeysError;
+use crate::sts::{
+    OnRevoked, Revocation, RevocationStore, RevocationsError, RevocationsUpdate, RoleRevocation,
+};
 use crate::telemetry::{self, ReloadResult};
 use crate::token::jwks::JwksError;
 use crate::token::{JwksHandle, JwksRefresher, Verifier};
 use crate::watch::Watcher;
+
+mod token_service;
 
 /// A running proxy. Dropped without [`Gateway::drain`], it ends without finishing what runs.
 #[derive(Debug)]
@@ -43,6 +50,8 @@ pub struct Gateway {
     pub addresses: Vec<SocketAddr>,
     /// Where operators are served.
     pub admin_address: Option<SocketAddr>,
+    /// Where tokens for sessions are given out.
+    pub sts_address: Option<SocketAddr>,
     reloader: Arc<Reloader>,
     workers: Vec<JoinHandle<()>>,
     drain: watch::Sender<bool>,
@@ -80,6 +89,12 @@ pub enum StartError {
     /// The policies are unusable.
     #[error(transparent)]
     Policies(#[from] DirectoryError),
+    /// The sessions that were ended are unusable.
+    #[error(transparent)]
+    Revocations(#[from] RevocationsError),
+    /// The keys of session tokens are unusable.
+    #[error(transparent)]
+    SessionKeys(#[from] SessionKeysError),
     /// The settings are unusable.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -100,15 +115,15 @@ impl Gateway {
         let (writer, reader) = SnapshotWriter::new();
         let worker_count = config.workers.map_or_else(available_cpus, std::num::NonZero::get);
         let listeners = bind(&config, worker_count)?;
-        let (events, appenders) = EventLog::open(&config.events, &new_instance(), worker_count)?;
+        let opened = token_service::open(&config).await?;
+        let ways = worker_count + usize::from(opened.is_some());
+        let (events, mut appenders) = EventLog::open(&config.events, &new_instance(), ways)?;
         let events = Arc::new(events);
         let shipper = Arc::new(Shipper::start(&config.events, &events.sink_positions())?);
 
         publish(&writer, &config);
-        let on_update = record_update(Arc::clone(&events));
-        let file = config.settings_file.clone();
-        let settings = SettingsStore::new(file, writer.clone(), reader.clone(), on_update);
-        settings.load_initial().await?;
+        let settings = open_settings(&config, &writer, &reader, &events).await?;
+        let revocations = open_revocations(&config, &writer, &reader, &events).await?;
         let policies = open_policies(&config, &writer).await?;
         let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
 
@@ -116,45 +131,48 @@ impl Gateway {
         let draining = Arc::new(AtomicBool::new(false));
         let admin_end = CancellationToken::new();
         tasks.spawn(admin::upkeep(metrics.clone(), admin_end.clone()));
-        let admin_address = match &config.admin {
-            None => None,
-            Some(admin) => {
-                let (listener, address, access) = open_admin(admin).await?;
-                let state = AdminState {
-                    reader: reader.clone(),
-                    writer: writer.clone(),
-                    settings: settings.clone(),
-                    metrics,
-                    draining: Arc::clone(&draining),
-                    missing: missing(policies.is_some()),
-                    access: Arc::new(access),
-                };
-                tasks.spawn(admin::serve(listener, state, admin_end.clone()));
-                Some(address)
-            }
+        let state = |access| AdminState {
+            reader: reader.clone(),
+            writer: writer.clone(),
+            settings: settings.clone(),
+            revocations: revocations.clone(),
+            metrics,
+            draining: Arc::clone(&draining),
+            missing: missing(policies.is_some()),
+            access: Arc::new(access),
         };
+        let admin_address = start_admin(&config, state, &admin_end, &mut tasks).await?;
 
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
         let (drain, drained) = watch::channel(false);
-        let workers = start_workers(listeners, appenders, &reader, &keys, &drained)?;
+        let parts =
+            Parts { reader: &reader, verifier: &Verifier::new(), jwks: &keys, drain: &drained };
+        let way = opened.as_ref().and_then(|_| appenders.pop());
+        let mut workers = start_workers(listeners, appenders, &parts)?;
+        let serving = token_service::start(opened.zip(way), &parts, &mut workers, &mut tasks)?;
+        let sts_address = serving.as_ref().map(|serving| serving.address);
         let reloader = Arc::new(Reloader {
             config,
             writer,
             keys,
             settings: settings.clone(),
+            revocations: revocations.clone(),
             policies,
             tls,
+            token_service: serving,
             shipper: Arc::clone(&shipper),
             turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
         tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
+        tasks.spawn(follow_revocations(revocations, Arc::clone(&reloader)));
         tasks.spawn(Arc::clone(&reloader).follow_policies());
         tasks.spawn(Arc::clone(&reloader).follow());
         Ok(Self {
             addresses,
             admin_address,
+            sts_address,
             reloader,
             workers,
             drain,
@@ -213,8 +231,10 @@ struct Reloader {
     writer: SnapshotWriter,
     keys: JwksHandle,
     settings: SettingsStore,
+    revocations: RevocationStore,
     policies: Option<PolicyStore>,
     tls: Vec<Option<Arc<ArcSwap<ServerConfig>>>>,
+    token_service: Option<token_service::Serving>,
     shipper: Arc<Shipper>,
     /// Held from reading to publishing: what was read first must not come in force last.
     turn: tokio::sync::Mutex<()>,
@@ -240,6 +260,7 @@ impl Reloader {
         self.reload_configuration().await;
         // A refusal is recorded by the store itself.
         let _ = self.settings.reload(Reload::Always).await;
+        let _ = self.revocations.reload(Reload::Always).await;
         if let Some(policies) = &self.policies {
             let _ = policies.reload().await;
         }
@@ -265,6 +286,7 @@ impl Reloader {
             Ok(Ok(new)) => match self.take_files(&new).await {
                 Ok(()) => {
                     self.warn_of_restart(&new);
+                    let new = new.with_sts_of(&self.config);
                     publish(&self.writer, &new);
                     self.count_policies(&new).await;
                     self.keys.reconfigure();
@@ -301,8 +323,19 @@ impl Reloader {
                 replacements.push((current, tls));
             }
         }
-        let moved = self.settings.move_to(new.settings_file.clone()).await;
-        moved.map_err(|error| error.to_string())?;
+        let of_sessions = new.sts.as_ref().and_then(|sts| sts.tls.as_ref());
+        let serving = self.token_service.as_ref().and_then(|serving| serving.tls.as_ref());
+        if let (Some(files), Some(current)) = (of_sessions, serving) {
+            let tls = server_config(files).map_err(|error| error.to_string())?;
+            replacements.push((current, tls));
+        }
+        let moved = self.revocations.move_to(new.revocations_file()).await;
+        let before = moved.map_err(|error| error.to_string())?;
+        if let Err(error) = self.settings.move_to(new.settings_file.clone()).await {
+            // The old settings go on, with what is beside them. Going back loses nothing.
+            let _ = self.revocations.move_to(before).await;
+            return Err(error.to_string());
+        }
         for (current, replacement) in replacements {
             current.store(replacement);
         }
@@ -328,6 +361,7 @@ impl Reloader {
             ("workers", old.workers != new.workers),
             ("events", log_alone(old) != log_alone(new)),
             ("policies", policy_directory(old) != policy_directory(new)),
+            ("sts", token_service::restarts(old, new)),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "a change of this key takes effect after a restart");
@@ -351,7 +385,8 @@ fn policy_directory(config: &Config) -> Option<&Path> {
 
 /// The configuration's own file and those of its certificates.
 fn watched(config: &Config) -> Vec<PathBuf> {
-    let tls = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let of_listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let tls = of_listeners.chain(config.sts.iter().filter_map(|sts| sts.tls.as_ref()));
     let files = tls.flat_map(|tls| {
         [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
     });
@@ -363,6 +398,41 @@ async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
         () = reloader.end.cancelled() => {}
         () = settings.follow() => {}
     }
+}
+
+async fn follow_revocations(revocations: RevocationStore, reloader: Arc<Reloader>) {
+    tokio::select! {
+        () = reloader.end.cancelled() => {}
+        () = revocations.follow() => {}
+    }
+}
+
+/// The settings, in force.
+async fn open_settings(
+    config: &Config,
+    writer: &SnapshotWriter,
+    reader: &SnapshotReader,
+    events: &Arc<EventLog>,
+) -> Result<SettingsStore, StartError> {
+    let on_update = record_update(Arc::clone(events));
+    let file = config.settings_file.clone();
+    let settings = SettingsStore::new(file, writer.clone(), reader.clone(), on_update);
+    settings.load_initial().await?;
+    Ok(settings)
+}
+
+/// The sessions that were ended, in force.
+async fn open_revocations(
+    config: &Config,
+    writer: &SnapshotWriter,
+    reader: &SnapshotReader,
+    events: &Arc<EventLog>,
+) -> Result<RevocationStore, RevocationsError> {
+    let on_revoked = record_revocation(Arc::clone(events));
+    let file = config.revocations_file();
+    let store = RevocationStore::new(file, writer.clone(), reader.clone(), on_revoked);
+    store.reload(Reload::Always).await?;
+    Ok(store)
 }
 
 /// The policies, in force; none without their section.
@@ -384,7 +454,7 @@ fn publish(writer: &SnapshotWriter, config: &Config) {
             routes: Arc::clone(&config.routes),
             edge: Arc::new(config.edge.clone()),
             key_sets: Arc::new(snapshot.key_sets.reconfigured(config.issuers.clone())),
-            sts: None,
+            sts: config.sts.as_ref().map(|sts| Arc::new(sts.rules.clone())),
         }
     });
 }
@@ -400,14 +470,19 @@ fn bind(config: &Config, workers: usize) -> Result<Vec<Sockets>, StartError> {
     Ok(listeners)
 }
 
+/// What workers and the token service share.
+struct Parts<'g> {
+    reader: &'g SnapshotReader,
+    verifier: &'g Verifier,
+    jwks: &'g JwksHandle,
+    drain: &'g watch::Receiver<bool>,
+}
+
 fn start_workers(
     listeners: Vec<Sockets>,
     appenders: Vec<EventAppender>,
-    reader: &SnapshotReader,
-    keys: &JwksHandle,
-    drain: &watch::Receiver<bool>,
+    parts: &Parts<'_>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let verifier = Verifier::new();
     let upstream_tls = forward::client_tls();
     let connections = Arc::new(AtomicUsize::new(0));
     let mut listeners: Vec<_> = listeners
@@ -422,13 +497,13 @@ fn start_workers(
             .collect();
         let worker = Worker {
             sockets,
-            snapshots: reader.clone(),
-            verifier: verifier.worker(),
+            snapshots: parts.reader.clone(),
+            verifier: parts.verifier.worker(),
             events,
-            keys: keys.clone(),
+            keys: parts.jwks.clone(),
             upstream_tls: Arc::clone(&upstream_tls),
             connections: Arc::clone(&connections),
-            drain: drain.clone(),
+            drain: parts.drain.clone(),
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         let run = move || {
@@ -439,6 +514,19 @@ fn start_workers(
         workers.push(thread.spawn(run).map_err(StartError::Thread)?);
     }
     Ok(workers)
+}
+
+/// Serves operators, where the configuration says so.
+async fn start_admin(
+    config: &Config,
+    state: impl FnOnce(AdminAccess) -> AdminState,
+    end: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let (listener, address, access) = open_admin(admin).await?;
+    tasks.spawn(admin::serve(listener, state(access), end.clone()));
+    Ok(Some(address))
 }
 
 async fn open_admin(
@@ -489,24 +577,59 @@ fn record_update(events: Arc<EventLog>) -> OnUpdate {
             id,
             time: update.at,
             correlation_id: "",
-            owner: update.account,
-            initiator: UpdateInitiator {
-                id: update.actor.id,
-                name: "",
-                identity_type: IdentityType::User,
-                kind: IdentityKind::Login,
-                source_ip: update.actor.address,
-                agent: &update.actor.agent,
-            },
+            owner: Some(update.account),
+            initiator: initiator(&update.actor),
             changes: &changes,
             revision: update.revision,
         });
     })
 }
 
+/// Turns a revocation by the admin API into its event: a change of what is in force for the role's
+/// account. A session's id does not tell its account.
+fn record_revocation(events: Arc<EventLog>) -> OnRevoked {
+    let ids = Mutex::new(EventIds::new());
+    Box::new(move |update: RevocationsUpdate| {
+        let id = ids.lock().unwrap_or_else(PoisonError::into_inner).next(update.at);
+        let (owner, initial, new) = match &update.revocation {
+            Revocation::Role(RoleRevocation { role, before }) => {
+                let owner = Arn::parse(role).and_then(|arn| AccountId::parse(arn.account()).ok());
+                let text = |at: UnixMillis| format!("{role} before {}", rfc3339(at));
+                (owner, update.initial.map(text).unwrap_or_default(), text(*before))
+            }
+            Revocation::Session(session) => (None, String::new(), format!("session {session}")),
+        };
+        let change =
+            SettingChange { update_type: REVOCATION, initial_value: &initial, new_value: &new };
+        events.append_update(&UpdateEvent {
+            id,
+            time: update.at,
+            correlation_id: "",
+            owner,
+            initiator: initiator(&update.actor),
+            changes: &[change],
+            revision: update.revision,
+        });
+    })
+}
+
+fn initiator(actor: &Actor) -> UpdateInitiator<'_> {
+    UpdateInitiator {
+        id: actor.id,
+        name: "",
+        identity_type: IdentityType::User,
+        kind: IdentityKind::Login,
+        source_ip: actor.address,
+        agent: &actor.agent,
+    }
+}
+
 fn available_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
+
+/// `updateType` of revocations.
+const REVOCATION: &str = "sts.revocation";
 
 /// How long running requests of operators may take after the workers have ended.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);

@@ -10,6 +10,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::event::{DetectionName, Door};
 use crate::snapshot::Part;
 use crate::verdict::{Decision, Enforcement, Layer, Mode, Outcome, Standing, Verdict};
 
@@ -29,6 +30,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     // A loss that never happened is a zero, not an absence: alerts need the series.
     for reason in ["queue_full", "retention", "sink_rejected"] {
         events_lost(reason, 0);
+    }
+    for name in DetectionName::ALL {
+        counter!("crossgate_detections_total", "name" => name.as_str()).increment(0);
     }
     gauge!("crossgate_connections", "side" => "client").set(0);
     gauge!("crossgate_connections", "side" => "upstream").set(0);
@@ -79,6 +83,11 @@ pub fn events_lost(reason: &'static str, events: u64) {
 /// Counts events that are in the log (`crossgate_events_written_total`).
 pub fn events_written(action: &'static str, events: u64) {
     counter!("crossgate_events_written_total", "action" => action).increment(events);
+}
+
+/// Counts what was noticed about attempts to begin sessions (`crossgate_detections_total`).
+pub fn detected(name: DetectionName) {
+    counter!("crossgate_detections_total", "name" => name.as_str()).increment(1);
 }
 
 /// What became of events on their way to a sink.
@@ -175,6 +184,83 @@ pub fn jwks_refreshed(issuer: &str, result: JwksResult) {
 /// Tells how long ago an issuer's source last confirmed its keys (`crossgate_jwks_age_seconds`).
 pub fn jwks_age(issuer: &str, age: Duration) {
     gauge!("crossgate_jwks_age_seconds", "issuer" => issuer.to_owned()).set(age.as_secs_f64());
+}
+
+/// What became of an attempt to begin a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssumeResult {
+    /// The role, the trust or the external ID is not the caller's.
+    Denied,
+    /// The request is malformed, or out of range.
+    Invalid,
+    /// A session began.
+    Success,
+    /// The token is missing or not accepted.
+    Unauthenticated,
+    /// Keys or room for the event were missing.
+    Unavailable,
+}
+
+impl AssumeResult {
+    const ALL: [Self; 5] =
+        [Self::Denied, Self::Invalid, Self::Success, Self::Unauthenticated, Self::Unavailable];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Invalid => "invalid",
+            Self::Success => "success",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Counters and times of attempts to begin a session.
+#[derive(Debug)]
+pub struct AssumeMetrics {
+    attempts: Vec<(Door, AssumeResult, Counter)>,
+    duration: Histogram,
+}
+
+impl AssumeMetrics {
+    /// Registers the metrics.
+    pub fn new() -> Self {
+        let all = Door::ALL.into_iter();
+        let all = all.flat_map(|door| AssumeResult::ALL.into_iter().map(move |end| (door, end)));
+        let counter = |(door, end): (Door, AssumeResult)| {
+            let labels = [("door", door.as_str()), ("result", end.as_str())];
+            (door, end, counter!("crossgate_assume_total", &labels))
+        };
+        let duration = histogram!("crossgate_assume_duration_seconds");
+        Self { attempts: all.map(counter).collect(), duration }
+    }
+
+    /// Counts an attempt and the time of its decision.
+    pub fn ended(&self, door: Door, result: AssumeResult, elapsed: Duration) {
+        let known = self.attempts.iter().find(|(at, end, _)| (*at, *end) == (door, result));
+        if let Some((.., counter)) = known {
+            counter.increment(1);
+        }
+        self.duration.record(elapsed);
+    }
+}
+
+impl Default for AssumeMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Tells the age of the key that signs session tokens (`crossgate_sts_key_age_seconds`).
+pub fn sts_key_age(age: Duration) {
+    gauge!("crossgate_sts_key_age_seconds").set(age.as_secs_f64());
+}
+
+/// Counts keys that began to sign session tokens in place of another
+/// (`crossgate_sts_key_rotations_total`).
+pub fn sts_key_rotations(rotations: u64) {
+    counter!("crossgate_sts_key_rotations_total").increment(rotations);
 }
 
 /// Which side of the proxy a connection is on.
@@ -351,7 +437,7 @@ fn request_counter(route: &str, outcome: Outcome) -> Counter {
     )
 }
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 12] = [
     ("crossgate_requests_total", "Requests by route and what became of them"),
     ("crossgate_decisions_total", "Verdicts of each layer by mode, decision and standing"),
     ("crossgate_decision_cache_total", "Policy decisions that were known or had to be evaluated"),
@@ -360,17 +446,22 @@ const COUNTERS: [(&str, &str); 9] = [
     ("crossgate_snapshot_reloads_total", "New versions of a part of the configuration"),
     ("crossgate_events_written_total", "Events in the log"),
     ("crossgate_events_lost_total", "Events that will never reach the log or a sink"),
+    ("crossgate_assume_total", "Attempts to begin a session by protocol and what became of them"),
+    ("crossgate_detections_total", "What was noticed about attempts to begin sessions"),
     ("crossgate_sink_deliveries_total", "Events by what became of them on their way to a sink"),
+    ("crossgate_sts_key_rotations_total", "Keys that began to sign session tokens"),
 ];
 
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
     ("crossgate_jwks_age_seconds", "Time since an issuer last confirmed its keys"),
     ("crossgate_snapshot_revision", "The revision that decides requests"),
     ("crossgate_connections", "Open connections by side"),
     ("crossgate_sink_lag_events", "Events of the log that a sink does not have"),
+    ("crossgate_sts_key_age_seconds", "Age of the key that signs session tokens"),
 ];
 
-const HISTOGRAMS: [(&str, &str); 3] = [
+const HISTOGRAMS: [(&str, &str); 4] = [
+    ("crossgate_assume_duration_seconds", "Time of a decision about a session, with its token"),
     ("crossgate_decision_duration_seconds", "Time of a whole decision"),
     ("crossgate_request_duration_seconds", "Time from a request's head to its response's head"),
     ("crossgate_upstream_duration_seconds", "Time until an upstream's head came"),

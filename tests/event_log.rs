@@ -263,7 +263,7 @@ fn updates_take_their_place_in_the_sequence() {
         id: EventIds::new().next(SystemClock.now()),
         time: SystemClock.now(),
         correlation_id: "",
-        owner: AccountId::parse("59bc").unwrap(),
+        owner: Some(AccountId::parse("59bc").unwrap()),
         initiator: UpdateInitiator {
             id: "admin",
             name: "",

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -65,6 +66,26 @@ fn set_findings(text: &str) -> String {
         writeln!(out, "{line}:{column}: {finding}").unwrap();
     }
     out
+}
+
+#[test]
+fn no_finding_repeats_an_external_id() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/lints/external_ids.case");
+    let text = fs::read_to_string(cases).unwrap();
+    let (mut ids, mut told) = (BTreeSet::new(), String::new());
+    for case in text.split("=== ").skip(1) {
+        let (_, rest) = case.split_once('\n').unwrap();
+        let (document, findings) = rest.split_once("---\n").unwrap();
+        for condition in document.split("ExternalId\":").skip(1) {
+            let values = condition.split('}').next().unwrap();
+            ids.extend(values.split('"').skip(1).step_by(2));
+        }
+        told.push_str(findings);
+    }
+    assert!(10 <= ids.len(), "{ids:?}");
+    for id in ids {
+        assert!(!told.contains(id), "{id}");
+    }
 }
 
 #[test]

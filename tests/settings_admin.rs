@@ -14,6 +14,7 @@ use crossgate::admin::{AdminAccess, AdminState, serve};
 use crossgate::iam::{AccountId, IdentityType};
 use crossgate::settings::{SettingsStore, SettingsUpdate};
 use crossgate::snapshot::{SnapshotReader, SnapshotWriter};
+use crossgate::sts::RevocationStore;
 use crossgate::verdict::Mode;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -77,6 +78,8 @@ impl Admin {
         let on_update = Box::new(move |update| seen.lock().unwrap().push(update));
         let store = SettingsStore::new(path, writer.clone(), reader.clone(), on_update);
         store.load_initial().await.unwrap();
+        let revocations =
+            RevocationStore::new(None, writer.clone(), reader.clone(), Box::new(|_| {}));
         let access = match token {
             Some(token) => {
                 let path = directory.path().join("admin.token");
@@ -90,6 +93,7 @@ impl Admin {
             reader: reader.clone(),
             writer,
             settings: store.clone(),
+            revocations,
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             draining: Arc::clone(&draining),
             missing: Arc::new(|_| Vec::new()),

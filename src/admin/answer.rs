@@ -1,9 +1,12 @@
-//! The admin listener's answers.
+//! The admin listener's answers, and the bodies of its requests.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -61,3 +64,22 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
+
+/// The whole body of a request, or the answer that refuses it.
+pub(super) async fn whole(body: Incoming, bytes_max: usize) -> Result<Bytes, Answer> {
+    let read = Limited::new(body, bytes_max).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("the body is longer than {bytes_max} bytes");
+            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &message))
+        }
+        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "invalid_body", "the body ends early")),
+        Err(_) => {
+            let message = "the body takes too long";
+            Err(problem(StatusCode::REQUEST_TIMEOUT, "timeout", message))
+        }
+    }
+}
+
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);

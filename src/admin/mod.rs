@@ -1,10 +1,11 @@
-//! The admin listener: health, metrics, what is in force, and the settings API.
+//! The admin listener: health, metrics, what is in force, the settings API, and ended sessions.
 //!
-//! Flows in: HTTP/1.1 from operators and their programs. Flows out: state, and changes to the
-//! settings store. It decides no request of a client and shares no thread with those.
+//! Flows in: HTTP/1.1 from operators and their programs. Flows out: state, and changes to the stores
+//! of settings and revocations. It decides no request of a client and shares no thread with those.
 
 mod access;
 mod answer;
+mod revocations_api;
 mod settings_api;
 mod status;
 
@@ -30,6 +31,7 @@ pub use access::{AdminAccess, AdminTokenError};
 
 use crate::settings::SettingsStore;
 use crate::snapshot::{Snapshot, SnapshotReader, SnapshotWriter};
+use crate::sts::RevocationStore;
 use answer::{Answer, problem};
 
 /// Names what a snapshot still lacks before requests can be decided, such as an issuer's keys.
@@ -44,6 +46,8 @@ pub struct AdminState {
     pub writer: SnapshotWriter,
     /// The settings.
     pub settings: SettingsStore,
+    /// The sessions that were ended.
+    pub revocations: RevocationStore,
     /// The metrics.
     pub metrics: PrometheusHandle,
     /// Whether the process is about to end.
@@ -142,8 +146,6 @@ async fn connection(
 
 async fn respond(state: &AdminState, peer: SocketAddr, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
-    let account = settings_api::account_of(&path);
-    let known = account.is_some() || status::PATHS.contains(&path.as_str());
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
     let allowed = if reading {
         state.access.read(peer.ip(), request.headers())
@@ -154,15 +156,43 @@ async fn respond(state: &AdminState, peer: SocketAddr, request: Request<Incoming
         Ok(id) => id,
         Err(denied) => return denied.answer(),
     };
-    match (account, reading, request.method() == Method::PATCH) {
-        _ if !known => problem(http::StatusCode::NOT_FOUND, "not_found", "there is no such path"),
-        (Some(account), true, _) => settings_api::get(state, account).await,
-        (Some(account), _, true) => {
+    let method = request.method().clone();
+    match (Place::of(&path), reading) {
+        (None, _) => problem(http::StatusCode::NOT_FOUND, "not_found", "there is no such path"),
+        (Some(Place::Account(account)), true) => settings_api::get(state, account).await,
+        (Some(Place::Account(account)), false) if method == Method::PATCH => {
             settings_api::patch(state, account, peer.ip(), id, request).await
         }
-        (Some(_), ..) => answer::method_not_allowed("GET, HEAD, PATCH"),
-        (None, true, _) => status::get(state, &path),
-        (None, ..) => answer::method_not_allowed("GET, HEAD"),
+        (Some(Place::Account(_)), false) => answer::method_not_allowed("GET, HEAD, PATCH"),
+        (Some(Place::Revocations), true) => revocations_api::get(state).await,
+        (Some(Place::Revocations), false) if method == Method::POST => {
+            revocations_api::post(state, peer.ip(), id, request).await
+        }
+        (Some(Place::Revocations), false) => answer::method_not_allowed("GET, HEAD, POST"),
+        (Some(Place::Status), true) => status::get(state, &path),
+        (Some(Place::Status), false) => answer::method_not_allowed("GET, HEAD"),
+    }
+}
+
+/// What a path is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place<'p> {
+    /// An account's settings.
+    Account(&'p str),
+    Revocations,
+    Status,
+}
+
+impl<'p> Place<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        if let Some(account) = settings_api::account_of(path) {
+            return Some(Self::Account(account));
+        }
+        match path {
+            revocations_api::PATH => Some(Self::Revocations),
+            _ if status::PATHS.contains(&path) => Some(Self::Status),
+            _ => None,
+        }
     }
 }
 

@@ -4,16 +4,13 @@
 //! words are known nowhere else.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ETAG, IF_MATCH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::AdminState;
-use super::answer::{Answer, json, problem};
+use super::answer::{Answer, json, problem, whole};
 use crate::iam::AccountId;
 use crate::settings::{Actor, IfMatch, SettingsError, UpdateError, Updated};
 
@@ -51,7 +48,7 @@ pub(super) async fn patch(
         let message = "`If-Match` is needed, with the `ETag` of a GET";
         return problem(StatusCode::PRECONDITION_REQUIRED, "precondition_required", message);
     };
-    let body = match whole(body).await {
+    let body = match whole(body, BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -99,22 +96,6 @@ fn if_match(headers: &HeaderMap) -> Option<IfMatch> {
     (!joined.trim().is_empty()).then(|| IfMatch::parse(&joined))
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, Answer> {
-    let read = Limited::new(body, BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, read).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &message))
-        }
-        Ok(Err(_)) => Err(bad_request("the body ends early")),
-        Err(_) => {
-            let message = "the body takes too long";
-            Err(problem(StatusCode::REQUEST_TIMEOUT, "timeout", message))
-        }
-    }
-}
-
 fn bad_request(message: &str) -> Answer {
     problem(StatusCode::BAD_REQUEST, "invalid_body", message)
 }
@@ -129,5 +110,3 @@ const SETTINGS_PATH: &str = "/settings/access_management";
 
 /// One list of 1,000,000 accounts of 64 characters, and room.
 const BODY_BYTES_MAX: usize = 128 << 20;
-
-const BODY_TIMEOUT: Duration = Duration::from_mins(1);

@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use http::StatusCode;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::AdminState;
 use super::answer::{Answer, answer, json};
-use crate::clock::UnixMillis;
+use crate::event::time::rfc3339;
 use crate::snapshot::{Part, PartStatus};
 use crate::telemetry;
 
@@ -98,9 +97,4 @@ fn part_document(part: &Part, status: PartStatus) -> PartDocument {
         error: refused.error,
     });
     PartDocument { part: part.label(), issuer, loaded, refused }
-}
-
-fn rfc3339(at: UnixMillis) -> String {
-    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(millis).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }

@@ -30,6 +30,7 @@ use crate::proxy::{self, Rejection};
 use crate::route::{self, QuestionBuffer};
 use crate::settings;
 use crate::snapshot::Snapshot;
+use crate::sts::{RevocationsError, revocations};
 use crate::token::{self, KeySets, TokenError};
 use crate::verdict::{Mode, Standing};
 
@@ -133,6 +134,9 @@ pub enum ExplainError {
     /// The policies can't be read or are wrong.
     #[error(transparent)]
     Policies(#[from] DirectoryError),
+    /// The sessions that were ended can't be read.
+    #[error(transparent)]
+    Revocations(#[from] RevocationsError),
     /// The token can't be read, or its issuer's keys can't.
     #[error("{0}")]
     Token(String),
@@ -201,6 +205,7 @@ impl<'a> Case<'a> {
         token: Option<String>,
         headers: HeaderMap,
     ) -> Result<Self, ExplainError> {
+        let revocations = config.revocations_file();
         let settings = SettingsSource::read(config.settings_file.as_deref())?;
         let index = match &settings.file {
             None => SettingsIndex::default(),
@@ -210,6 +215,7 @@ impl<'a> Case<'a> {
         };
         let policies = config.policies.as_ref().map(directory::load).transpose()?;
         let policies = policies.map(|(sets, _doubtful)| Arc::new(sets));
+        let revocations = revocations.as_deref().map(revocations::read).transpose()?;
         let key_sets = match &token {
             None => KeySets::new(config.issuers),
             Some(token) => token_command::load_keys(token, config.issuers)
@@ -223,7 +229,7 @@ impl<'a> Case<'a> {
             routes: config.routes,
             edge: Arc::new(config.edge),
             sts: None,
-            revocations: Arc::default(),
+            revocations: Arc::new(revocations.unwrap_or_default()),
         };
         // As a client of the first listener would come.
         let is_tls = config.listeners.first().is_some_and(|listener| listener.tls.is_some());
@@ -254,6 +260,9 @@ impl<'a> Case<'a> {
             error => Rejection::BadToken(error),
         })?;
         report.identity = Some((&identity).into());
+        if identity.session.as_ref().is_some_and(|it| self.snapshot.revocations.revokes(it)) {
+            return Err(Rejection::BadToken(TokenError::Revoked));
+        }
         let mut buffer = QuestionBuffer::default();
         let request = matched.ask(&head, origin, &mut buffer)?;
         report.question = Some((&request).into());

@@ -3,6 +3,7 @@
 //! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
 
 pub mod access;
+pub mod assume;
 pub mod check;
 pub mod demo;
 pub mod events;
@@ -10,11 +11,14 @@ mod events_status;
 mod evidence;
 mod excerpt;
 pub mod explain;
+pub mod external_id;
 pub mod health;
 pub mod policy;
+mod post;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod sessions;
 pub mod settings;
 pub mod simulate;
 pub mod token;
@@ -29,7 +33,7 @@ use clap::{Parser, Subcommand};
 use crate::config;
 use crate::policy::directory;
 use crate::policy::set::PolicySet;
-use crate::token::IssuerSpec;
+use crate::sts::revocations;
 
 /// An account perimeter for any HTTP API: decides by account, forwards or rejects, records.
 #[derive(Debug, Parser)]
@@ -43,6 +47,8 @@ struct Cli {
 enum Command {
     /// Tells who can reach a resource, and which grants leave their account
     Access(access::AccessArgs),
+    /// Begins a session of a role and prints its token
+    Assume(assume::AssumeArgs),
     /// Validates the configuration and settings, and looks for what is doubtful
     Check(check::CheckArgs),
     /// Shows the whole product on loopback, with nothing to set up
@@ -51,6 +57,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Decides one request and tells each step
     Explain(explain::ExplainArgs),
+    /// Makes external IDs
+    ExternalId(external_id::ExternalIdArgs),
     /// Asks a running proxy whether it is ready, for health checks of containers
     Health(health::HealthArgs),
     /// Looks into policy documents
@@ -61,6 +69,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Runs the proxy
     Run(run::RunArgs),
+    /// Ends sessions of roles and trusted profiles
+    Sessions(sessions::SessionsArgs),
     /// Changes accounts' settings
     Settings(settings::SettingsArgs),
     /// Decides scenarios, each a question with its policies
@@ -97,10 +107,12 @@ enum TokenCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Access(args) => access::run(&args, policies_of),
+        Command::Assume(args) => assume::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
         Command::Explain(args) => explain::run(&args),
+        Command::ExternalId(args) => external_id::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Policy(PolicyArgs { command: PolicyCommand::Validate(args) }) => {
             policy::validate(&args)
@@ -108,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => run::run(&args),
+        Command::Sessions(args) => sessions::run(&args),
         Command::Settings(args) => settings::run(args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Token(TokenArgs { command: TokenCommand::Verify(args) }) => verify(&args),
@@ -120,11 +133,15 @@ fn verify(args: &token::VerifyArgs) -> ExitCode {
         output: &mut io::stdout().lock(),
         errors: &mut io::stderr().lock(),
     };
-    token::verify(args, issuers_of, &mut streams)
+    token::verify(args, trusted_of, &mut streams)
 }
 
-fn issuers_of(file: &Path) -> Result<Vec<IssuerSpec>, String> {
-    config::load(file).map(|config| config.issuers).map_err(|error| error.to_string())
+fn trusted_of(file: &Path) -> Result<token::Trusted, String> {
+    let config = config::load(file).map_err(|error| error.to_string())?;
+    let kept = config.revocations_file();
+    let revocations = kept.as_deref().map(revocations::read).transpose();
+    let revocations = revocations.map_err(|error| error.to_string())?.unwrap_or_default();
+    Ok(token::Trusted { issuers: config.issuers, revocations })
 }
 
 /// The policies in force of a configuration.

@@ -274,7 +274,7 @@ fn record(
         id: EventIds::new().next(time),
         time,
         correlation_id: "",
-        owner,
+        owner: Some(owner),
         initiator: UpdateInitiator {
             id: INITIATOR,
             name: "",

@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::clock::{SystemClock, UnixSeconds};
+use crate::sts::Revocations;
 use crate::token::jwt::{Claims, Expected, Jws};
 use crate::token::{
     self, Algorithm, IssuerSpec, KeySet, KeySetError, KeySets, TokenError, UnknownAlgorithm,
@@ -85,6 +86,15 @@ pub enum Format {
     Jsonl,
 }
 
+/// Whom a configuration trusts.
+#[derive(Clone, Debug, Default)]
+pub struct Trusted {
+    /// Its issuers.
+    pub issuers: Vec<IssuerSpec>,
+    /// The sessions that were ended.
+    pub revocations: Revocations,
+}
+
 /// Where a command reads and writes.
 pub struct Streams<'s> {
     /// Standard input.
@@ -104,10 +114,10 @@ impl std::fmt::Debug for Streams<'_> {
 /// Runs the command: 0 the token is good, 1 it is not, 2 wrong usage or could not run. Of
 /// `jsonl`: 0 every line was answered, 1 some line could not be read.
 ///
-/// `issuers` loads the issuers of a configuration file.
+/// `load` reads whom a configuration file trusts.
 pub fn verify(
     args: &VerifyArgs,
-    issuers: impl FnOnce(&Path) -> Result<Vec<IssuerSpec>, String>,
+    load: impl FnOnce(&Path) -> Result<Trusted, String>,
     streams: &mut Streams<'_>,
 ) -> ExitCode {
     let now = args.at.map_or_else(|| SystemClock.now().seconds(), UnixSeconds);
@@ -119,9 +129,9 @@ pub fn verify(
         }
         (Format::Json, None) => {
             let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
-            issuers(path)
+            load(path)
                 .map_err(CannotRun)
-                .and_then(|issuers| verify_with_issuers(args, issuers, now, streams))
+                .and_then(|trusted| verify_as_proxy(args, trusted, now, streams))
         }
     };
     match answered {
@@ -150,9 +160,9 @@ fn usage(hint: &str) -> CannotRun {
 }
 
 /// Checks the token as the proxy would, with keys that are fetched once now.
-fn verify_with_issuers(
+fn verify_as_proxy(
     args: &VerifyArgs,
-    mut issuers: Vec<IssuerSpec>,
+    Trusted { mut issuers, revocations }: Trusted,
     now: UnixSeconds,
     streams: &mut Streams<'_>,
 ) -> Result<Outcome, CannotRun> {
@@ -172,6 +182,9 @@ fn verify_with_issuers(
     let key_sets = load_keys(&token, issuers)?;
     let answer = token::verify(&token, &key_sets, now).and_then(|identity| {
         require_audience(&token, args.audience.as_deref(), now)?;
+        if identity.session.as_ref().is_some_and(|it| revocations.revokes(it)) {
+            return Err(TokenError::Revoked);
+        }
         Good::new(&token, Check::Claims, Some(identity))
     });
     answer_one(answer.map_err(Bad::from), streams.output)

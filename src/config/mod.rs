@@ -29,6 +29,7 @@ mod upstreams;
 
 pub use error::ConfigError;
 pub use finding::{Finding, Severity, Span};
+pub(crate) use issuers::is_loopback;
 pub use listeners::AdminConfig;
 pub use sts::StsConfig;
 
@@ -40,6 +41,7 @@ use crate::event::EventsConfig;
 use crate::listener::ListenerSpec;
 use crate::policy::directory::PoliciesConfig;
 use crate::route::{EdgeRules, RouteSpec, RouteTable, Upstream};
+use crate::sts::revocations;
 use crate::token::IssuerSpec;
 
 /// A configuration that can be run.
@@ -73,6 +75,14 @@ pub struct Config {
     pub sts: Option<StsConfig>,
     /// What is doubtful, but no reason to refuse.
     pub warnings: Vec<Finding>,
+}
+
+impl Config {
+    /// Where the sessions that were ended are kept, if anywhere.
+    pub fn revocations_file(&self) -> Option<PathBuf> {
+        let keys = self.sts.as_ref().map(|sts| sts.keys.directory.as_path());
+        revocations::path_of(self.settings_file.as_deref(), keys)
+    }
 }
 
 /// Reads a configuration file, with this process's environment.
@@ -179,7 +189,7 @@ fn read_settings(reader: &mut Reader<'_>, root: Table<'_>) -> Option<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

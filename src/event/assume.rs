@@ -229,6 +229,8 @@ pub struct DetectionEvent<'a> {
     pub correlation_id: &'a str,
     /// What.
     pub name: DetectionName,
+    /// What it is about.
+    pub subject: DetectionSubject,
     /// How many, or how long in seconds.
     pub count: u32,
     /// Who made the attempt; `None` where the token proves nobody.
@@ -245,6 +247,31 @@ pub struct DetectionEvent<'a> {
     pub agent: &'a str,
     /// The snapshot's revision.
     pub revision: u64,
+}
+
+/// What a detection is about, of what the attempt names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DetectionSubject {
+    /// The client's address: the token proves nobody.
+    Address,
+    /// Who asked.
+    Principal,
+    /// The role or profile, whoever asked.
+    Role,
+}
+
+impl DetectionSubject {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Address, Self::Principal, Self::Role];
+
+    /// The spelling in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Principal => "principal",
+            Self::Role => "role",
+        }
+    }
 }
 
 /// What can be noticed.

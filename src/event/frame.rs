@@ -188,6 +188,7 @@ fn statement_fields(out: &mut Vec<u8>, statements: &[StatementNote<'_>], missing
 /// Appends an update's frame.
 pub fn encode_update(event: &UpdateEvent<'_>, out: &mut Vec<u8>) {
     let initiator = &event.initiator;
+    let owner = event.owner.as_ref().map_or("", AccountId::as_str);
     out.push(UPDATE);
     out.extend_from_slice(event.id.as_bytes());
     for number in [event.time.0, event.revision] {
@@ -198,7 +199,7 @@ pub fn encode_update(event: &UpdateEvent<'_>, out: &mut Vec<u8>) {
     address(out, initiator.source_ip);
     for (limit, text) in [
         (CORRELATION_BYTES_MAX, event.correlation_id),
-        (AccountId::BYTES_MAX, event.owner.as_str()),
+        (AccountId::BYTES_MAX, owner),
         (NAME_BYTES_MAX, initiator.id),
         (NAME_BYTES_MAX, initiator.name),
         (AGENT_BYTES_MAX, initiator.agent),

@@ -31,7 +31,7 @@ pub mod time;
 pub mod wire;
 
 pub use assume::{
-    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, Door,
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, DetectionSubject, Door,
     PROFILE_ASSUME_ACTION, ROLE_ASSUME_ACTION,
 };
 pub use config::{EventsConfig, OnFull, OnFullByDecision, Retention, Sync};
@@ -164,8 +164,8 @@ pub struct UpdateEvent<'a> {
     pub time: UnixMillis,
     /// What all events of one request share; empty: the event's id.
     pub correlation_id: &'a str,
-    /// The account whose setting changed.
-    pub owner: AccountId,
+    /// The account whose setting changed; none where a session was ended by its id.
+    pub owner: Option<AccountId>,
     /// Who changed it.
     pub initiator: UpdateInitiator<'a>,
     /// What changed; beyond [`frame::CHANGES_MAX`] the rest is left out.

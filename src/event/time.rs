@@ -28,6 +28,13 @@ pub fn write_fraction(out: &mut Vec<u8>, time: UnixMillis) {
     out.extend_from_slice(b"+0000");
 }
 
+/// The time by RFC 3339, with as much of the fraction as it has: `2025-10-10T14:03:27.41Z`.
+pub fn rfc3339(time: UnixMillis) -> String {
+    let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| time.0.to_string(), |time| time.to_string())
+}
+
 /// Reads a time as events write it, or as RFC 3339 has it.
 pub fn parse(text: &str) -> Option<UnixMillis> {
     let millis = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();

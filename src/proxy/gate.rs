@@ -209,6 +209,9 @@ impl Gate {
                 TokenError::KeysUnavailable => Rejection::KeysUnavailable,
                 error => Rejection::BadToken(error),
             })?;
+        if identity.session.as_ref().is_some_and(|it| snapshot.revocations.revokes(it)) {
+            return Err(Rejection::BadToken(TokenError::Revoked));
+        }
         let origin = origin(head, &client, circumstances.protocol);
         let request = matched.ask(head, origin, &mut self.question)?;
         let evaluation = decision::decide(snapshot, &identity, &request, now);

@@ -89,7 +89,7 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
 
 /// What all events of a request share, if the client sent something well-formed: the trace id of
 /// `traceparent` (W3C Trace Context), else `x-request-id`.
-pub(super) fn correlation_id(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<&str> {
     single(headers, &TRACEPARENT).and_then(trace_id).or_else(|| {
         single(headers, &X_REQUEST_ID).filter(|id| {
             (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_request_id_byte)

@@ -9,7 +9,7 @@ mod rejection;
 
 pub use gate::{Admission, Circumstances, Gate, Refusal, View};
 pub(crate) use gate::{client_address, origin};
-pub(crate) use head::check as check_head;
+pub(crate) use head::{check as check_head, correlation_id};
 pub use rejection::Rejection;
 
 use std::cell::RefCell;

@@ -5,10 +5,13 @@
 //! is pure; `keys` signs; `watch` looks for attacks; `revocations` ends sessions; `door` speaks.
 
 pub mod assume;
+pub mod door;
 pub mod keys;
 pub mod revocation;
+pub mod revocations;
 pub mod rules;
 pub mod watch;
 
-pub use revocation::{Revocations, RoleRevocation, SessionRevocation};
+pub use revocation::{Revocation, Revocations, RoleRevocation};
+pub use revocations::{OnRevoked, RevocationStore, RevocationsError, RevocationsUpdate};
 pub use rules::{StsRules, WatchRules};

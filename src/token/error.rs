@@ -51,6 +51,9 @@ pub enum TokenError {
     /// The token's time has not come.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// Somebody ended the session before its time.
+    #[error("the session was ended")]
+    Revoked,
     /// The signature is not of this content by this key.
     #[error("the token's signature does not verify")]
     Signature,
@@ -80,6 +83,7 @@ impl TokenError {
             Self::Malformed { .. } => "malformed",
             Self::MissingClaim { .. } => "missing_claim",
             Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
             Self::Signature => "bad_signature",
             Self::TooLarge => "too_large",
             Self::UnknownKey { .. } => "unknown_key",
@@ -102,6 +106,7 @@ impl TokenError {
             Self::KeysUnavailable => "the issuer's keys are not available yet",
             Self::Malformed { .. } => "the token is malformed",
             Self::NotYetValid => "the token is not valid yet",
+            Self::Revoked => "the session was ended",
             Self::Signature => "the token's signature does not verify",
             Self::TooLarge => "the token is too large",
             Self::UnknownKey { .. } => "the token's key is unknown",

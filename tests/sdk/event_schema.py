@@ -49,14 +49,22 @@ def spoilt(event):
 def wrong(event):
     """The event with single values that its other values contradict."""
     response = event["responseData"]
-    if "decision" not in response:
-        return
-    copied = copy.deepcopy(event)
-    copied["responseData"]["isEnforced"] = not response["isEnforced"]
-    yield "enforced against its mode", copied
-    copied = copy.deepcopy(event)
-    copied["outcome"] = "failure" if event["outcome"] == "success" else "success"
-    yield "another outcome than its decision", copied
+    if "decision" in response:
+        copied = copy.deepcopy(event)
+        copied["outcome"] = "failure" if event["outcome"] == "success" else "success"
+        yield "another outcome than its decision", copied
+    if "isEnforced" in response:
+        copied = copy.deepcopy(event)
+        copied["responseData"]["isEnforced"] = not response["isEnforced"]
+        yield "enforced against its mode", copied
+    if "sessionId" in response:
+        copied = copy.deepcopy(event)
+        copied["responseData"]["sessionId"] = "" if response["sessionId"] else event["id"]
+        yield "another session than its decision", copied
+    if "detection" in response or "sessionId" in response:
+        copied = copy.deepcopy(event)
+        copied["severity"] = "critical" if event["severity"] == "warning" else "warning"
+        yield "another severity than its reason or detection", copied
 
 
 def main(schema, files):

@@ -116,7 +116,8 @@ PROFILE_FILE = {
 class Instance:
     """Starts crossgate; ends it and keeps its files until `remove`."""
 
-    def __init__(self, program):
+    def __init__(self, program, workers=2, upstream=None):
+        self.workers, self.upstream_url = workers, upstream
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="crossgate-sts-"))
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.secrets = [EXTERNAL_ID]
@@ -140,10 +141,11 @@ class Instance:
         self.write("crossgate.yaml", self.configuration())
 
     def configuration(self):
-        upstream = "http://127.0.0.1:%d" % self.upstream.server_address[1]
+        upstream = self.upstream_url or "http://127.0.0.1:%d" % self.upstream.server_address[1]
         return {
             "listeners": [{"address": self.proxy}],
             "admin": {"address": self.admin},
+            "workers": self.workers,
             "issuers": [
                 {
                     "issuer": ISSUER,

@@ -13,7 +13,8 @@ use crate::event::frame::{
     PRINCIPAL_BYTES_MAX, STATEMENT_FIELDS_BYTES_MAX, address, code, statement_fields, text_field,
 };
 use crate::event::{
-    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, Door, StatementNote,
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, DetectionSubject, Door,
+    StatementNote,
 };
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crate::policy::Missing;
@@ -56,6 +57,7 @@ pub struct DetectionRecord<'a> {
     pub time: UnixMillis,
     pub revision: u64,
     pub name: DetectionName,
+    pub subject: DetectionSubject,
     pub count: u32,
     pub target: AssumeTarget,
     pub source_ip: IpAddr,
@@ -131,6 +133,7 @@ pub fn encode_detection(event: &DetectionEvent<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.push(code(&DetectionName::ALL, event.name));
+    out.push(code(&DetectionSubject::ALL, event.subject));
     out.extend_from_slice(&event.count.to_le_bytes());
     out.push(code(&AssumeTarget::ALL, event.target));
     address(out, event.source_ip);
@@ -213,6 +216,7 @@ impl<'a> Fields<'a> {
             time: UnixMillis(self.number()?),
             revision: self.number()?,
             name: self.value(&DetectionName::ALL)?,
+            subject: self.value(&DetectionSubject::ALL)?,
             count: self.take().map(u32::from_le_bytes)?,
             target: self.value(&AssumeTarget::ALL)?,
             source_ip: self.address()?,
@@ -273,7 +277,7 @@ pub const ASSUME_FRAME_BYTES_MAX: usize = 1
 pub const DETECTION_FRAME_BYTES_MAX: usize = 1
     + 16
     + 2 * 8
-    + 1
+    + 2
     + 4
     + 1
     + 16

@@ -282,7 +282,7 @@ fn the_longest_frames_are_as_long_as_computed() {
         id: Uuid::nil(),
         time: UnixMillis(0),
         correlation_id: &long,
-        owner: longest.owner,
+        owner: Some(longest.owner),
         initiator: UpdateInitiator {
             id: &long,
             name: &long,

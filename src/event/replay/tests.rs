@@ -10,7 +10,9 @@ use super::*;
 use crate::event::frame::{self, Record};
 use crate::event::report::Colour;
 use crate::event::wire::Renderer;
-use crate::event::{DecidedBy, EvalEvent, PolicyInput};
+use crate::event::{
+    DecidedBy, DetectionName, EvalEvent, PROFILE_ASSUME_ACTION, PolicyInput, ROLE_ASSUME_ACTION,
+};
 use crate::iam::{
     Action, IdentityKind, IdentityType, Recording, RequestOrigin, RouteContext, RouteKey,
     RouteValues, Transport,
@@ -456,4 +458,14 @@ fn what_is_no_evaluation_is_no_request() {
     let report =
         replayed(&[update, json!({}), json!([])], Some(&settings(Mode::Limited, &[])), None);
     assert_eq!(report.requests, 0);
+    for action in [ROLE_ASSUME_ACTION, PROFILE_ASSUME_ACTION, DetectionName::FailedAssume.action()]
+    {
+        let mut events = recorded(&settings(Mode::ReportOnly, &["partner"]), &asked());
+        assert!(!events.is_empty());
+        for event in &mut events {
+            event["action"] = json!(action);
+        }
+        let report = replayed(&events, Some(&settings(Mode::Limited, &[])), None);
+        assert_eq!(report.requests, 0, "{action}");
+    }
 }

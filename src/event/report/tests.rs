@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::time::DAY_SECONDS;
+use crate::event::{DetectionName, PROFILE_ASSUME_ACTION, ROLE_ASSUME_ACTION};
 
 const OWNER: &str = "59bc";
 const START: u64 = 1_760_054_400_000;
@@ -155,6 +156,28 @@ fn events_of_other_actions_count_for_nothing() {
     tally.add(at, &json!({}));
     tally.add(at, &json!([1]));
     assert_eq!(tally.finish(KnownSetting::Unknown).readiness, Readiness::NeverObserved);
+}
+
+#[test]
+fn attempts_and_detections_count_for_nothing_and_leave_no_gap() {
+    let actions = [PROFILE_ASSUME_ACTION, ROLE_ASSUME_ACTION]
+        .into_iter()
+        .chain(DetectionName::ALL.into_iter().map(DetectionName::action));
+    let actions: Vec<&str> = [PERIMETER_ACTION].into_iter().chain(actions).collect();
+    let mut tally = ReadinessTally::new(OWNER, ALL);
+    let all = actions.iter().chain([&PERIMETER_ACTION]);
+    for ((day, action), sequence) in (0..).zip(all).zip(1..) {
+        let (at, mut event) = event(Given { day, enforced: day % 2 == 1, ..DENIED });
+        event["action"] = json!(action);
+        event["responseData"]["instance"] = json!("i");
+        event["responseData"]["sequence"] = json!(sequence);
+        tally.add(at, &event);
+    }
+    let report = tally.finish(KnownSetting::Unknown);
+    assert_eq!(report.readiness, Readiness::WouldDeny { requests: 1, accounts: 1 });
+    assert_eq!(report.enforced_denials, 1);
+    let runs: Vec<_> = report.coverage.runs.iter().map(|run| (run.events, run.lost)).collect();
+    assert_eq!(runs, [(10, 0)]);
 }
 
 #[test]

@@ -19,13 +19,16 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::event::sink::{SinkError, causes};
 use crate::event::{Compression, TlsFiles};
 
+/// Sends requests to any address.
+pub(crate) type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// POSTs to one address.
 pub(super) struct HttpClient {
     url: Uri,
     headers: HeaderMap,
     compression: Compression,
     tls: TlsFiles,
-    client: Option<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    client: Option<HttpsClient>,
 }
 
 /// What was answered.
@@ -83,9 +86,7 @@ impl HttpClient {
         Ok(Answer { status, retry_after, body })
     }
 
-    async fn client(
-        &mut self,
-    ) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, SinkError> {
+    async fn client(&mut self) -> Result<&HttpsClient, SinkError> {
         let client = match self.client.take() {
             Some(client) => client,
             None => connect(client_tls(&self.tls).await?),
@@ -132,7 +133,15 @@ fn gzip(body: &[u8]) -> Bytes {
     encoder.finish().unwrap_or_default().into()
 }
 
-fn connect(tls: ClientConfig) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+/// A client that trusts what the system trusts, for commands.
+///
+/// # Errors
+/// TLS can't be set up.
+pub(crate) fn system_client() -> io::Result<HttpsClient> {
+    read_tls(&TlsFiles::default()).map(connect)
+}
+
+fn connect(tls: ClientConfig) -> HttpsClient {
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
     Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector)
@@ -185,7 +194,7 @@ fn certificates(path: &std::path::Path) -> io::Result<Vec<CertificateDer<'static
 }
 
 /// Who asks.
-pub(super) const USER_AGENT: &str = concat!("crossgate/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("crossgate/", env!("CARGO_PKG_VERSION"));
 /// Of an answer's body that is looked at.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 

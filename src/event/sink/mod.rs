@@ -23,6 +23,7 @@ mod shipper;
 mod stdout;
 mod troubles;
 
+pub(crate) use client::{USER_AGENT, system_client};
 pub use cursor::{Cursor, CursorError, LastEvent, cursors};
 pub use shipper::{Shipper, ShipperError};
 
@@ -175,7 +176,7 @@ impl Progress {
 }
 
 /// An error with its causes, which say what a client's error means.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {

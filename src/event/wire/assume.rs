@@ -98,7 +98,8 @@ impl Renderer {
         target_and_reason(out, &words, detection.role, StatusCode::OK.as_u16());
         text(out, &[",\"requestData\":{"]);
         circumstances(out, caller, detection.owner, &address);
-        text(out, &["},\"responseData\":{\"detection\":\"", name.as_str(), "\",\"count\":"]);
+        text(out, &["},\"responseData\":{\"detection\":\"", name.as_str()]);
+        text(out, &["\",\"subject\":\"", detection.subject.as_str(), "\",\"count\":"]);
         json::number(out, u64::from(detection.count));
         member(out, ",\"principal\":", caller.map_or("", |caller| caller.principal));
         member(out, ",\"account\":", caller.map_or("", |caller| caller.account));

@@ -101,6 +101,11 @@ impl Operator {
         COMPARISONS.iter().map(|comparison| comparison.name)
     }
 
+    /// The name of the comparison, as AWS spells it.
+    pub(crate) fn name(self) -> &'static str {
+        self.comparison.name
+    }
+
     /// Whether an absent key or no match is what it asks for.
     pub(crate) fn is_negated(self) -> bool {
         self.comparison.negated == Negated::Yes

@@ -38,10 +38,14 @@ fn account(
         return;
     }
     if home.is_third_party(account) {
-        if !limits_key(statement, "sts:externalid") {
+        if !limits_key(statement, EXTERNAL_ID) {
+            let lacking = match passing(statement) {
+                None => "no external ID is asked for".to_owned(),
+                Some(operator) => format!("`{operator}` lets it in without an external ID"),
+            };
             findings.push(warn(
                 &entry.value,
-                format!("account `{account}` is a third party, and no external ID is asked for"),
+                format!("account `{account}` is a third party, and {lacking}"),
                 "add `StringEquals` on `sts:ExternalId`, with an id that the third party picks for \
                  you alone",
             ));
@@ -105,4 +109,12 @@ fn limits_key(statement: &Statement, key: &str) -> bool {
     statement.conditions.iter().filter(is_key).any(operator::limits)
 }
 
+/// The operator of a condition on the external ID that holds without one.
+fn passing(statement: &Statement) -> Option<&str> {
+    let is_key = |it: &&Condition| it.key.text.eq_ignore_ascii_case(EXTERNAL_ID);
+    let mut of_key = statement.conditions.iter().filter(is_key);
+    of_key.find(|it| operator::holds_without_key(it)).map(|it| &*it.operator.text)
+}
+
+const EXTERNAL_ID: &str = "sts:ExternalId";
 const COGNITO: &str = "cognito-identity.amazonaws.com";

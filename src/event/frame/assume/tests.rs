@@ -69,6 +69,7 @@ fn noticed<'a>(initiator: Option<&'a Identity>, text: &'a str) -> DetectionEvent
         time: UnixMillis(3),
         correlation_id: text,
         name: DetectionName::NewAddress,
+        subject: DetectionSubject::Principal,
         count: u32::MAX,
         initiator,
         owner: AccountId::parse("owner").ok(),
@@ -172,7 +173,7 @@ fn every_word_of_an_attempt_comes_back() {
         for door in Door::ALL {
             for target in AssumeTarget::ALL {
                 for decision in DECISIONS {
-                    let event = AssumeEvent { reason, door, target, decision, ..attempt(None, "") };
+                    let event = AssumeEvent { target, door, decision, reason, ..attempt(None, "") };
                     let frame = attempt_frame(&event);
                     let record = attempt_of(&frame);
                     let words = (record.reason, record.door, record.target, record.decision);
@@ -186,14 +187,15 @@ fn every_word_of_an_attempt_comes_back() {
 #[test]
 fn a_detection_comes_back_as_it_was() {
     let identity = identity(Some("caller"), "Zoë");
-    for name in DetectionName::ALL {
+    for (name, subject) in DetectionName::ALL.into_iter().zip(DetectionSubject::ALL.repeat(2)) {
         for (initiator, caller) in [(Some(&identity), Some(caller("Zoë"))), (None, None)] {
-            let event = DetectionEvent { name, ..noticed(initiator, "Zoë") };
+            let event = DetectionEvent { name, subject, ..noticed(initiator, "Zoë") };
             let expected = DetectionRecord {
                 id: event.id,
                 time: event.time,
                 revision: 4,
                 name,
+                subject,
                 count: u32::MAX,
                 target: AssumeTarget::Profile,
                 source_ip: event.source_ip,

@@ -1,11 +1,17 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use uuid::Uuid;
+
 use super::*;
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::event::log::ring::{Producer, Rings};
-use crate::event::{DecidedBy, EvalEvent, EventIds, PolicyInput};
+use crate::event::{
+    AssumeEvent, AssumeReason, AssumeTarget, DecidedBy, DetectionEvent, DetectionName,
+    DetectionSubject, Door, EvalEvent, EventIds, PolicyInput,
+};
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crate::policy::Missing;
 use crate::verdict::{Decision, Mode, Reason, Verdict};
 
 /// A run that was killed: what it had in its rings, and a directory for its files.
@@ -166,6 +172,69 @@ fn frames_with_lines_are_not_written_twice_and_a_torn_line_is_cut() {
     assert_eq!(run.recover(), 2);
     run.check(&[(1, 1), (2, 2), (3, 3), (4, 4)]);
     assert_eq!(run.names(), ["crossgate-i-20251010T140327Z-000000.ndjson"]);
+}
+
+#[test]
+fn every_kind_of_event_is_recovered_once() {
+    let whoever = identity();
+    let attempt = AssumeEvent {
+        id: Uuid::from_u128(1),
+        time: UnixMillis(1_760_105_007_410),
+        correlation_id: "",
+        target: AssumeTarget::Role,
+        initiator: Some(&whoever),
+        owner: None,
+        role: "2",
+        session_name: "",
+        duration_seconds: None,
+        door: Door::Ibm,
+        has_external_id: false,
+        source_identity: "",
+        decision: Decision::Deny,
+        reason: AssumeReason::UnknownRole,
+        status: 400,
+        statements: &[],
+        missing: Missing::default(),
+        session: None,
+        source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        agent: "",
+        revision: 1,
+    };
+    let AssumeEvent { time, target, initiator, source_ip, .. } = attempt;
+    let detection = DetectionEvent {
+        id: Uuid::from_u128(2),
+        time,
+        correlation_id: "",
+        name: DetectionName::BreakGlass,
+        subject: DetectionSubject::Role,
+        count: 1,
+        initiator,
+        owner: None,
+        role: "3",
+        target,
+        source_ip,
+        agent: "",
+        revision: 1,
+    };
+    // Whichever kind the last line is of, what follows it is written and nothing twice.
+    for written in 0..=3 {
+        let mut run = Killed::new();
+        let mut payloads = [run.payload(1), Vec::new(), Vec::new()];
+        frame::encode_assume(&attempt, &mut payloads[1]);
+        frame::encode_detection(&detection, &mut payloads[2]);
+        let layout = Layout::new("i", &segment::boot(), &[65_536]);
+        let (rings, mut producers, consumers) =
+            Rings::create(&run.frames_path(), &layout).unwrap().split();
+        let mut lines = String::new();
+        for (payload, number) in payloads.iter().zip(1..) {
+            put(&mut producers[0], payload, number);
+            lines += &if number <= written { line(payload, number) } else { String::new() };
+        }
+        run.write(LIVE_NAME, &lines);
+        drop((rings, producers, consumers));
+        assert_eq!(run.recover(), 3 - written);
+        run.check(&[(1, 1), (2, 2), (3, 3)]);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::{UnixMillis, UnixSeconds};
 use crate::event::frame::Record;
-use crate::event::{AssumeReason, Door, StatementNote};
+use crate::event::{AssumeReason, DetectionSubject, Door, StatementNote};
 use crate::policy::{Effect, Missing, Side};
 
 const ID: u128 = 0x0199_ce1d_4002_7000_8000_0000_0000_0001;
@@ -74,6 +74,7 @@ fn noticed() -> DetectionRecord<'static> {
         time,
         revision,
         name: DetectionName::FailedAssume,
+        subject: DetectionSubject::Role,
         count: 5,
         target: AssumeTarget::Role,
         source_ip,
@@ -91,12 +92,12 @@ fn line(record: &Record<'_>) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn parsed(record: Record<'_>) -> Value {
-    serde_json::from_str(&line(&record)).unwrap()
+fn parsed(record: &Record<'_>) -> Value {
+    serde_json::from_str(&line(record)).unwrap()
 }
 
 fn of_attempt(record: AssumeRecord<'_>) -> Value {
-    parsed(Record::Assume(record))
+    parsed(&Record::Assume(record))
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn a_detection_is_the_documented_object_to_the_letter() {
         r#""resource":{"attributes":{"accountId":"222222222222"}},"#,
         r#""subject":{"attributes":{"id":"IBMid-1","token.account.bss":"111111111111","identityType":"user","#,
         r#""principal":"arn:aws:iam::111111111111:user/IBMid-1"}}},"#,
-        r#""responseData":{"detection":"failed_assume","count":5,"#,
+        r#""responseData":{"detection":"failed_assume","subject":"role","count":5,"#,
         r#""principal":"arn:aws:iam::111111111111:user/IBMid-1","account":"111111111111","#,
         r#""role":"arn:aws:iam::222222222222:role/team/deploy","#,
         r#""revision":17,"instance":"orders-7d4f","sequence":4711}}"#,
@@ -228,7 +229,7 @@ fn where_a_token_proves_nobody_texts_are_empty() {
     assert_eq!(event["requestData"]["durationSeconds"], json!(0));
     assert_eq!(event["correlationId"], event["id"]);
     assert_eq!(event["logSourceCRN"], json!("crn:v1:crossgate:public:sts:global:a/:::"));
-    let detection = parsed(Record::Detection(DetectionRecord { caller: None, ..noticed() }));
+    let detection = parsed(&Record::Detection(DetectionRecord { caller: None, ..noticed() }));
     assert_eq!(detection["responseData"]["principal"], json!(""));
     assert_eq!(detection["responseData"]["account"], json!(""));
 }
@@ -236,7 +237,7 @@ fn where_a_token_proves_nobody_texts_are_empty() {
 #[test]
 fn every_detection_has_its_action_and_severity() {
     for name in DetectionName::ALL {
-        let event = parsed(Record::Detection(DetectionRecord { name, ..noticed() }));
+        let event = parsed(&Record::Detection(DetectionRecord { name, ..noticed() }));
         let word = name.as_str();
         assert_eq!(event["action"], json!(format!("crossgate.detection.{word}")));
         assert_eq!(event["message"], json!(format!("crossgate: detection {word}")));
@@ -280,7 +281,7 @@ pub(in crate::event::wire) fn lines_of_every_shape(
                 status: if permits { 200 } else { 400 },
                 owner: "",
                 correlation_id: "",
-                duration_seconds: None,
+                duration_seconds: attempt().duration_seconds.filter(|_| permits),
                 has_external_id: false,
                 caller: None,
                 source_ip: v6,
@@ -304,6 +305,10 @@ pub(in crate::event::wire) fn lines_of_every_shape(
             renderer.detection(lines, 3, &full);
             let bare = DetectionRecord { owner: "", caller: None, source_ip: v6, ..full };
             renderer.detection(lines, 4, &bare);
+            for subject in DetectionSubject::ALL {
+                let bare = DetectionRecord { subject, ..bare.clone() };
+                renderer.detection(lines, 5, &bare);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Flows in: a whole set. Flows out: warnings with their places.
 
 mod chains;
+mod external_ids;
 mod keys;
 mod sides;
 
@@ -48,6 +49,7 @@ pub fn set(set: &PolicySet) -> Vec<SetFinding> {
     sides::check(set, &guarded, &mut findings);
     keys::check(set, &mut findings);
     chains::check(set, &mut findings);
+    external_ids::check(set, &mut findings);
     findings.sort_by(|a, b| {
         (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message))
     });
