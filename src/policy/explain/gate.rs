@@ -289,8 +289,8 @@ impl Sides {
             kind == PrincipalKind::Root && matches!(policies.identity, IdentitySide::Known(_));
         let identity = is_known_root || allows(steps, PolicyLayer::Identity);
         let is_unknown = matches!(policies.identity, IdentitySide::UnknownResourceDecides);
-        let unlimited = policies.session.is_none()
-            && (kind != PrincipalKind::FederatedUser || is_unknown);
+        let unlimited =
+            policies.session.is_none() && (kind != PrincipalKind::FederatedUser || is_unknown);
         Self {
             resource: of_layer(steps, layer)
                 .flat_map(|step| step.matched(Effect::Allow))

@@ -123,8 +123,7 @@ impl PolicySet {
         let known = account.and_then(|account| self.known_account(account));
         let caller = known.and_then(|account| account.principal(&asked.principal));
         // A role that took the name of the session's own, at another path, is another role.
-        let caller =
-            caller.filter(|entry| asked.session.is_none_or(|own| *entry.arn == *own.role));
+        let caller = caller.filter(|entry| asked.session.is_none_or(|own| *entry.arn == *own.role));
         let (resource, role, policy) = self.owned(asked);
         // A session's name does not tell its role's path; the role's entry does.
         let is_role = asked.principal.role.is_some();
