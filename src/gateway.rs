@@ -146,16 +146,11 @@ impl Gateway {
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let tls = listeners.iter().map(|listener| listener.tls.clone()).collect();
         let (drain, drained) = watch::channel(false);
-        let parts = Parts {
-            reader: &reader,
-            verifier: &Verifier::new(),
-            jwks: &keys,
-            drain: &drained,
-            events: &config.events.directory,
-        };
-        let opened = opened.and_then(|opened| Some((opened, appenders.pop()?)));
+        let parts =
+            Parts { reader: &reader, verifier: &Verifier::new(), jwks: &keys, drain: &drained };
+        let way = opened.as_ref().and_then(|_| appenders.pop());
         let mut workers = start_workers(listeners, appenders, &parts)?;
-        let serving = token_service::start(opened, &parts, &mut workers, &mut tasks)?;
+        let serving = token_service::start(opened.zip(way), &parts, &mut workers, &mut tasks)?;
         let sts_address = serving.as_ref().map(|serving| serving.address);
         let reloader = Arc::new(Reloader {
             config,
@@ -291,6 +286,7 @@ impl Reloader {
             Ok(Ok(new)) => match self.take_files(&new).await {
                 Ok(()) => {
                     self.warn_of_restart(&new);
+                    let new = new.with_sts_of(&self.config);
                     publish(&self.writer, &new);
                     self.count_policies(&new).await;
                     self.keys.reconfigure();
@@ -480,8 +476,6 @@ struct Parts<'g> {
     verifier: &'g Verifier,
     jwks: &'g JwksHandle,
     drain: &'g watch::Receiver<bool>,
-    /// The event log's directory.
-    events: &'g Path,
 }
 
 fn start_workers(

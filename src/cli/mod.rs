@@ -3,6 +3,7 @@
 //! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
 
 pub mod access;
+pub mod assume;
 pub mod check;
 pub mod demo;
 pub mod events;
@@ -46,6 +47,8 @@ struct Cli {
 enum Command {
     /// Tells who can reach a resource, and which grants leave their account
     Access(access::AccessArgs),
+    /// Begins a session of a role and prints its token
+    Assume(assume::AssumeArgs),
     /// Validates the configuration and settings, and looks for what is doubtful
     Check(check::CheckArgs),
     /// Shows the whole product on loopback, with nothing to set up
@@ -104,6 +107,7 @@ enum TokenCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Access(args) => access::run(&args, policies_of),
+        Command::Assume(args) => assume::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),

@@ -26,6 +26,8 @@ use crate::sts::watch::Watch;
 /// What a token service needs before the rest of the gateway is there: a bad key or a taken address
 /// ends the start.
 pub(super) struct Opened {
+    /// The event log's directory: the watch's past.
+    pub(super) events: PathBuf,
     pub(super) keys: SessionKeys,
     pub(super) sockets: Sockets,
 }
@@ -47,7 +49,7 @@ pub(super) async fn open(config: &Config) -> Result<Option<Opened>, StartError> 
     // Making a key and syncing it to the disk takes its time.
     let keys = tokio::task::spawn_blocking(move || SessionKeys::open(spec, now));
     let keys = keys.await.map_err(|error| StartError::Thread(error.into()))??;
-    Ok(Some(Opened { keys, sockets }))
+    Ok(Some(Opened { events: config.events.directory.clone(), keys, sockets }))
 }
 
 /// Starts the thread that serves, and the task that keeps its keys.
@@ -57,12 +59,14 @@ pub(super) fn start(
     threads: &mut Vec<JoinHandle<()>>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Serving>, StartError> {
-    let Some((Opened { keys, sockets }, events)) = opened else { return Ok(None) };
+    let Some((Opened { keys, sockets, events: events_directory }, events)) = opened else {
+        return Ok(None);
+    };
     let Sockets { address, sockets, tls } = sockets;
     let Some(listener) = sockets.into_iter().next() else { return Ok(None) };
     let watch = Watch::default();
     tasks.spawn(keep(keys.clone(), parts.drain.clone()));
-    tasks.spawn(remember(watch.clone(), parts.events.to_owned()));
+    tasks.spawn(remember(watch.clone(), events_directory));
     let service = Sts {
         listener,
         tls: tls.clone(),
@@ -113,7 +117,7 @@ async fn remember(watch: Watch, events: PathBuf) {
 pub(super) fn restarts(old: &Config, new: &Config) -> bool {
     let fixed = |config: &Config| {
         let sts = config.sts.as_ref()?;
-        Some((sts.address, sts.tls.is_some(), sts.keys.clone()))
+        Some((sts.address, sts.tls.is_some(), sts.keys.clone(), sts.rules.issuer.clone()))
     };
     fixed(old) != fixed(new)
 }

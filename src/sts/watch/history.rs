@@ -77,6 +77,15 @@ impl Watch {
     /// # Errors
     /// The log can't be read; what was read before is remembered.
     pub fn seed(&self, directory: &Path, now: UnixMillis) -> Result<Seeded, SeedError> {
+        self.seed_newest(directory, now, SEED_SESSIONS_MAX)
+    }
+
+    fn seed_newest(
+        &self,
+        directory: &Path,
+        now: UnixMillis,
+        sessions_max: u64,
+    ) -> Result<Seeded, SeedError> {
         let query = Query::parse(BEGUN)?;
         let age = u64::try_from(SEED_AGE.as_millis()).unwrap_or(u64::MAX);
         let window = Window { since: Some(UnixMillis(now.0.saturating_sub(age))), until: None };
@@ -87,7 +96,7 @@ impl Watch {
             |part| {
                 // A part has its oldest event first.
                 for past in part.found.iter().rev().flatten() {
-                    if SEED_SESSIONS_MAX <= seeded.sessions {
+                    if sessions_max <= seeded.sessions {
                         seeded.is_cut = true;
                         return Ok::<_, SeedError>(ControlFlow::Break(()));
                     }
@@ -124,3 +133,6 @@ const FIELDS: [&str; 4] = [
     "requestData.subject.attributes.token.account.bss",
     "target.id",
 ];
+
+#[cfg(test)]
+mod tests;
