@@ -461,6 +461,26 @@ fn each_attempt_makes_one_event() {
 const API_KEY: &str = "urn:ibm:params:oauth:grant-type:apikey";
 
 #[test]
+fn what_is_noticed_stands_with_the_attempt_that_completed_it() {
+    let world = World::start(|config| config);
+    let guesses = ["first-guess-1", "second-guess-2", "third-guess-3"];
+    let replies = guesses.map(|guess| world.assume_role(&deploy(), guess, "ana"));
+    let last = world.event_of(&replies[2]);
+    let noticed = poll("the detection", SOON, || {
+        let events = world.gate.events();
+        let guessing = "crossgate.detection.external_id_guessing";
+        events.into_iter().find(|event| event["action"] == guessing)
+    });
+    assert_eq!(noticed["correlationId"], last["correlationId"]);
+    assert_eq!(noticed["correlationId"], replies[2].decision());
+    assert_eq!(noticed["initiator"]["id"], last["initiator"]["id"]);
+    assert_eq!(noticed["initiator"]["host"], last["initiator"]["host"]);
+    assert!(guesses.iter().all(|guess| !noticed.to_string().contains(guess)), "{noticed}");
+    let labels = [("name", "external_id_guessing")];
+    assert!(0.5 < world.gate.metrics().sum("crossgate_detections_total", &labels));
+}
+
+#[test]
 fn no_secret_is_in_what_is_written() {
     let world = World::start(|config| config.log("trace"));
     let (ana, ben) = (world.token("ana"), world.token("ben"));
