@@ -4,6 +4,8 @@
 //! (a hit), perimeter with an allowlist of 1,000 accounts, event, metrics. `authorize_with_policies`
 //! adds policies on every side of a request across accounts: guardrails of two levels for both
 //! accounts, the resource's policy, the identity's with conditions, a boundary.
+//! `own_account` compares a user of the owner's account with a session of a role there, which has
+//! the same policy; with 1,000 roles' sessions ended.
 
 #![expect(clippy::unwrap_used, reason = "a failed benchmark panics")]
 
@@ -28,6 +30,7 @@ use crossgate::route::{
     self, EdgeRules, QuestionBuffer, QuestionSpec, RouteSpec, RouteTable, Upstream,
 };
 use crossgate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
+use crossgate::sts::{Revocation, Revocations, RoleRevocation};
 use crossgate::telemetry;
 use crossgate::token::{
     Algorithm, ClaimsMapping, IssuerSpec, JwksLocation, JwksSource, KeySet, KeySets, Verifier,
@@ -54,12 +57,45 @@ fn authorize_with_policies(bencher: Bencher<'_, '_>, mode: Mode) {
     bench_gate(bencher, mode, Some(policy_set()));
 }
 
+/// Who asks in its own account.
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    User,
+    Session,
+    SessionWithPolicy,
+}
+
+#[divan::bench(args = [Asks::User, Asks::Session, Asks::SessionWithPolicy])]
+fn own_account(bencher: Bencher<'_, '_>, asks: Asks) {
+    let (reader, writer, key) = snapshot(Mode::Limited, Some(own_policy_set()));
+    let mut ended = Revocations::default();
+    for number in 0..1_000 {
+        let role = format!("arn:aws:iam::{OWNER}:role/r{number}").into();
+        let revocation = RoleRevocation { role, before: UnixMillis(1) };
+        ended.add(Revocation::Role(revocation)).unwrap();
+    }
+    writer.publish(Part::Revocations, "", UnixMillis(0), |_| Change::Revocations(Arc::new(ended)));
+    let policy = match asks {
+        Asks::User => return bench_with(bencher, &reader, &sign(&key, &login_claims(OWNER))),
+        Asks::Session => String::new(),
+        Asks::SessionWithPolicy => {
+            let text = statement("orders:Get*", "*", "").replace('"', "\\\"");
+            format!(r#","session_policy":"{text}""#)
+        }
+    };
+    bench_with(bencher, &reader, &sign(&key, &session_claims(&policy)));
+}
+
 fn bench_gate(bencher: Bencher<'_, '_>, mode: Mode, policies: Option<PolicySet>) {
+    let (reader, _, key) = snapshot(mode, policies);
+    bench_with(bencher, &reader, &sign(&key, &login_claims(CALLER)));
+}
+
+fn bench_with(bencher: Bencher<'_, '_>, reader: &SnapshotReader, token: &str) {
     let directory = tempfile::tempdir().unwrap();
     let (log, mut appenders) = open_log(directory.path());
-    let (reader, token) = snapshot(mode, policies);
-    let mut gate = Gate::new(&reader, Verifier::new().worker(), appenders.pop().unwrap());
-    let head = head(&token);
+    let mut gate = Gate::new(reader, Verifier::new().worker(), appenders.pop().unwrap());
+    let head = head(token);
     let peer = ClientAddress::of_peer([192, 0, 2, 10].into());
     bencher.bench_local(|| {
         let now = SystemClock.now();
@@ -116,7 +152,10 @@ fn open_log(directory: &std::path::Path) -> (EventLog, Vec<EventAppender>) {
     EventLog::open(&config, "bench", 1).unwrap()
 }
 
-fn snapshot(mode: Mode, policies: Option<PolicySet>) -> (SnapshotReader, String) {
+fn snapshot(
+    mode: Mode,
+    policies: Option<PolicySet>,
+) -> (SnapshotReader, SnapshotWriter, Ed25519KeyPair) {
     let key = Ed25519KeyPair::generate().unwrap();
     let x = data_encoding::BASE64URL_NOPAD.encode(key.public_key().as_ref());
     let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"1","x":"{x}"}}]}}"#);
@@ -140,7 +179,7 @@ fn snapshot(mode: Mode, policies: Option<PolicySet>) -> (SnapshotReader, String)
     let sets =
         policies.map(|set| Arc::new(PolicySets { mode, enforced: Arc::new(set), candidate: None }));
     writer.publish(Part::Policies, "", at, |_| Change::Policies(sets));
-    (reader, sign(&key))
+    (reader, writer, key)
 }
 
 /// Both sides grant, within a boundary and two levels of guardrails.
@@ -201,13 +240,41 @@ fn policy(policy_type: PolicyType, text: &str) -> Arc<CompiledPolicy> {
     Arc::new(compile(&checked.document.unwrap(), "p", source, &lines).unwrap())
 }
 
+/// One account, whose user and role have the same policy.
+fn own_policy_set() -> PolicySet {
+    let own = policy(PolicyType::Identity, &statement("orders:Get*", "*", ""));
+    let principal = |name: &str| {
+        let arn = format!("arn:aws:iam::{OWNER}:{name}").into();
+        let policies = [Arc::clone(&own)].into_iter().collect();
+        Arc::new(PrincipalEntry { arn, policies, ..PrincipalEntry::default() })
+    };
+    let principals = vec![principal("user/IBMid-550009FB7N"), principal("role/reader")];
+    let parts = AccountParts { principals: Some(principals), ..AccountParts::default() };
+    let account = AccountId::parse(OWNER).unwrap();
+    let policies = Arc::new(AccountPolicies::new(account, parts).unwrap());
+    let accounts = [(account, policies)].into_iter().collect();
+    PolicySet::new(accounts, None, UnknownCallers::default())
+}
+
 /// About 800 bytes, as IBM Cloud IAM's are.
-fn sign(key: &Ed25519KeyPair) -> String {
-    let encode = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+fn login_claims(account: &str) -> String {
     let exp = SystemClock.now().seconds().0 + 3600;
-    let claims = format!(
-        r#"{{"iam_id":"IBMid-550009FB7N","id":"IBMid-550009FB7N","realmid":"IBMid","identifier":"550009FB7N","given_name":"Don","family_name":"Quixote","name":"Don Quixote","email":"quixote@example.com","sub":"quixote@example.com","account":{{"valid":true,"bss":"{CALLER}"}},"iat":1,"exp":{exp},"iss":"{ISSUER}","grant_type":"urn:ibm:params:oauth:grant-type:apikey","scope":"openid orders","client_id":"bx","acr":1,"amr":["pwd"]}}"#
-    );
+    format!(
+        r#"{{"iam_id":"IBMid-550009FB7N","id":"IBMid-550009FB7N","realmid":"IBMid","identifier":"550009FB7N","given_name":"Don","family_name":"Quixote","name":"Don Quixote","email":"quixote@example.com","sub":"quixote@example.com","account":{{"valid":true,"bss":"{account}"}},"iat":1,"exp":{exp},"iss":"{ISSUER}","grant_type":"urn:ibm:params:oauth:grant-type:apikey","scope":"openid orders","client_id":"bx","acr":1,"amr":["pwd"]}}"#
+    )
+}
+
+/// A session's, as the token service makes them.
+fn session_claims(more: &str) -> String {
+    let exp = SystemClock.now().seconds().0 + 3600;
+    let role = format!("arn:aws:iam::{OWNER}:role/reader");
+    format!(
+        r#"{{"iss":"{ISSUER}","sub":"arn:aws:sts::{OWNER}:assumed-role/reader/ci","aud":["orders"],"exp":{exp},"iat":1,"jti":"0199cd9c-0000-7000-8000-000000000001","account":{{"bss":"{OWNER}"}},"iam_id":"{role}","name":"reader","sub_type":"Role","authn":{{"iam_id":"IBMid-550009FB7N","name":"quixote@example.com","sub_type":"User"}},"role":"{role}","session_name":"ci","tags":{{"Team":"red"}},"transitive_tags":["Team"],"source_identity":"ana","chained":false{more}}}"#
+    )
+}
+
+fn sign(key: &Ed25519KeyPair, claims: &str) -> String {
+    let encode = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
     let signed =
         format!("{}.{}", encode(br#"{"kid":"1","alg":"EdDSA"}"#), encode(claims.as_bytes()));
     format!("{signed}.{}", encode(key.sign(signed.as_bytes()).as_ref()))

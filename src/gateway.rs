@@ -115,18 +115,14 @@ impl Gateway {
         let (writer, reader) = SnapshotWriter::new();
         let worker_count = config.workers.map_or_else(available_cpus, std::num::NonZero::get);
         let listeners = bind(&config, worker_count)?;
-        let token_service = token_service::open(&config).await?;
-        let ways = worker_count + token_service::appenders(&config);
+        let opened = token_service::open(&config).await?;
+        let ways = worker_count + usize::from(opened.is_some());
         let (events, mut appenders) = EventLog::open(&config.events, &new_instance(), ways)?;
-        let token_service = token_service.and_then(|opened| Some((opened, appenders.pop()?)));
         let events = Arc::new(events);
         let shipper = Arc::new(Shipper::start(&config.events, &events.sink_positions())?);
 
         publish(&writer, &config);
-        let on_update = record_update(Arc::clone(&events));
-        let file = config.settings_file.clone();
-        let settings = SettingsStore::new(file, writer.clone(), reader.clone(), on_update);
-        settings.load_initial().await?;
+        let settings = open_settings(&config, &writer, &reader, &events).await?;
         let revocations = open_revocations(&config, &writer, &reader, &events).await?;
         let policies = open_policies(&config, &writer).await?;
         let keys = JwksRefresher::start(reader.clone(), writer.clone())?;
@@ -152,8 +148,9 @@ impl Gateway {
         let (drain, drained) = watch::channel(false);
         let parts =
             Parts { reader: &reader, verifier: &Verifier::new(), jwks: &keys, drain: &drained };
+        let way = opened.as_ref().and_then(|_| appenders.pop());
         let mut workers = start_workers(listeners, appenders, &parts)?;
-        let serving = token_service::start(token_service, &parts, &mut workers, &mut tasks)?;
+        let serving = token_service::start(opened.zip(way), &parts, &mut workers, &mut tasks)?;
         let sts_address = serving.as_ref().map(|serving| serving.address);
         let reloader = Arc::new(Reloader {
             config,
@@ -289,6 +286,7 @@ impl Reloader {
             Ok(Ok(new)) => match self.take_files(&new).await {
                 Ok(()) => {
                     self.warn_of_restart(&new);
+                    let new = new.with_sts_of(&self.config);
                     publish(&self.writer, &new);
                     self.count_policies(&new).await;
                     self.keys.reconfigure();
@@ -407,6 +405,20 @@ async fn follow_revocations(revocations: RevocationStore, reloader: Arc<Reloader
         () = reloader.end.cancelled() => {}
         () = revocations.follow() => {}
     }
+}
+
+/// The settings, in force.
+async fn open_settings(
+    config: &Config,
+    writer: &SnapshotWriter,
+    reader: &SnapshotReader,
+    events: &Arc<EventLog>,
+) -> Result<SettingsStore, StartError> {
+    let on_update = record_update(Arc::clone(events));
+    let file = config.settings_file.clone();
+    let settings = SettingsStore::new(file, writer.clone(), reader.clone(), on_update);
+    settings.load_initial().await?;
+    Ok(settings)
 }
 
 /// The sessions that were ended, in force.

@@ -10,7 +10,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::event::Door;
+use crate::event::{DetectionName, Door};
 use crate::snapshot::Part;
 use crate::verdict::{Decision, Enforcement, Layer, Mode, Outcome, Standing, Verdict};
 
@@ -30,6 +30,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     // A loss that never happened is a zero, not an absence: alerts need the series.
     for reason in ["queue_full", "retention", "sink_rejected"] {
         events_lost(reason, 0);
+    }
+    for name in DetectionName::ALL {
+        counter!("crossgate_detections_total", "name" => name.as_str()).increment(0);
     }
     gauge!("crossgate_connections", "side" => "client").set(0);
     gauge!("crossgate_connections", "side" => "upstream").set(0);
@@ -80,6 +83,11 @@ pub fn events_lost(reason: &'static str, events: u64) {
 /// Counts events that are in the log (`crossgate_events_written_total`).
 pub fn events_written(action: &'static str, events: u64) {
     counter!("crossgate_events_written_total", "action" => action).increment(events);
+}
+
+/// Counts what was noticed about attempts to begin sessions (`crossgate_detections_total`).
+pub fn detected(name: DetectionName) {
+    counter!("crossgate_detections_total", "name" => name.as_str()).increment(1);
 }
 
 /// What became of events on their way to a sink.
@@ -429,7 +437,7 @@ fn request_counter(route: &str, outcome: Outcome) -> Counter {
     )
 }
 
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 12] = [
     ("crossgate_requests_total", "Requests by route and what became of them"),
     ("crossgate_decisions_total", "Verdicts of each layer by mode, decision and standing"),
     ("crossgate_decision_cache_total", "Policy decisions that were known or had to be evaluated"),
@@ -439,6 +447,7 @@ const COUNTERS: [(&str, &str); 11] = [
     ("crossgate_events_written_total", "Events in the log"),
     ("crossgate_events_lost_total", "Events that will never reach the log or a sink"),
     ("crossgate_assume_total", "Attempts to begin a session by protocol and what became of them"),
+    ("crossgate_detections_total", "What was noticed about attempts to begin sessions"),
     ("crossgate_sink_deliveries_total", "Events by what became of them on their way to a sink"),
     ("crossgate_sts_key_rotations_total", "Keys that began to sign session tokens"),
 ];

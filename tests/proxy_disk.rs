@@ -14,9 +14,10 @@ use std::time::Duration;
 use support::gate::{Config, Gate, ORDER};
 use support::identities::{STRANGER, user};
 use support::idp::Idp;
-use support::raw::Request;
+use support::policies::Policies;
+use support::raw::{Client, Request};
 use support::upstream::Upstream;
-use support::{events, h2, poll, poll_until};
+use support::{events, free_address, h2, poll, poll_until};
 
 /// A file system of its own with almost no room. Gone when dropped.
 struct TinyDisk {
@@ -186,6 +187,41 @@ fn where_requests_are_refused_the_answer_says_so_until_there_is_room() {
     gate.finish();
     let log = events::read(&disk.path().join("log"));
     assert_eq!(log.len(), usize::try_from(forwarded).unwrap());
+}
+
+#[test]
+fn no_session_is_decided_that_can_not_be_recorded() {
+    let disk = TinyDisk::mount("1m");
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let sts = free_address();
+    let section =
+        format!("{{ address: \"{sts}\", issuer: \"http://{sts}\", audiences: [orders] }}");
+    let policies = Policies::new().user(STRANGER, "ana", &[]);
+    let config = config(&idp, &upstream, &disk, "refuse_requests").set("sts", section);
+    let gate = Gate::start(policies.of(config, "mode: unrestricted"));
+    let _full = std::fs::write(disk.path().join("ballast"), vec![0; 2 << 20]);
+    let attempt = Request::new("POST", "/")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(b"Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::1:role/a&RoleSessionName=ab");
+    let mut client = Client::connect(sts);
+    let mut refused = 0;
+    let unavailable = poll("a full log", Duration::from_mins(1), || {
+        let reply = client.ask(&attempt);
+        refused += usize::from(reply.status == 403);
+        (reply.status != 403).then_some(reply)
+    });
+    assert_eq!((unavailable.status, unavailable.header("retry-after")), (503, Some("1")));
+    let body = String::from_utf8(unavailable.body).unwrap();
+    assert!(body.contains("<Code>ServiceUnavailable</Code>"), "{body}");
+    std::fs::remove_file(disk.path().join("ballast")).unwrap();
+    poll_until("room again", Duration::from_secs(30), || {
+        let reply = client.ask(&attempt);
+        refused += usize::from(reply.status == 403);
+        reply.status == 403
+    });
+    gate.finish();
+    let log = events::read(&disk.path().join("log"));
+    assert_eq!(events::with(&log, "/action", "sts.role.assume").len(), refused);
 }
 
 const STREAMS: usize = 64;

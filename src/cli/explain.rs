@@ -332,7 +332,7 @@ impl<'a> Case<'a> {
             return SetReport::of_nobody(mode, standing);
         };
         let AuthzRequest { action, key_action, owner, .. } = *request;
-        let session = identity.session_policies();
+        let session = identity.session.as_deref();
         let asked = Asked { principal, action, resource, owner, key_action, session };
         let applicable = set.applicable(&asked);
         let organization = set.organization.as_deref();

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::config::SECOND;
 use crate::config::issuers::{LEEWAY_DEFAULT, is_loopback, read_algorithm};
 use crate::config::listeners::{self, Taken};
 use crate::config::node::Node;
 use crate::config::reader::{Reader, Table};
+use crate::config::{Config, SECOND};
 use crate::iam::{AccountId, Arn};
 use crate::listener::{ListenerSpec, TlsFiles};
 use crate::sts::keys::KeysSpec;
@@ -51,6 +51,30 @@ impl StsConfig {
     }
 }
 
+impl Config {
+    /// This version for a program that was started with another one: of `sts`, what names a socket,
+    /// keys or the issuer stays as it was, and the section neither comes nor goes. Else tokens
+    /// would be signed by keys that nobody looks for.
+    #[must_use]
+    pub fn with_sts_of(mut self, started: &Self) -> Self {
+        let new = self.sts.take();
+        let is_own = |sts: &Option<StsConfig>, issuer: &IssuerSpec| {
+            sts.as_ref().is_some_and(|sts| sts.rules.issuer == issuer.issuer)
+        };
+        self.issuers.retain(|issuer| !is_own(&new, issuer) && !is_own(&started.sts, issuer));
+        self.sts = started.sts.clone().map(|old| match new {
+            None => old,
+            Some(new) => StsConfig {
+                tls: old.tls.map(|files| new.tls.unwrap_or(files)),
+                rules: StsRules { issuer: old.rules.issuer, ..new.rules },
+                ..old
+            },
+        });
+        self.issuers.extend(self.sts.as_ref().map(StsConfig::issuer));
+        self
+    }
+}
+
 pub(super) const STS_KEYS: &[&str] =
     &["address", "tls", "issuer", "keys", "audiences", "duration", "watch"];
 pub(super) const KEYS_KEYS: &[&str] = &["directory", "algorithm", "rotate"];
@@ -79,7 +103,7 @@ pub(super) fn read(
     let socket = listeners::read_socket(reader, table, taken);
     let issuer = read_issuer(reader, table, issuers);
     let (duration_default, duration_max) = read_duration(reader, table);
-    let keys = read_keys(reader, table, directory, duration_max + OVERLAP_EXTRA);
+    let keys = read_keys(reader, table, directory);
     let audiences = read_audiences(reader, root, table, issuers);
     let watch = table.get("watch").map_or_else(WatchRules::default, |it| read_watch(reader, it));
     let ListenerSpec { address, tls } = socket?;
@@ -169,12 +193,7 @@ fn read_duration(reader: &mut Reader<'_>, table: Table<'_>) -> (Duration, Durati
     (default, max)
 }
 
-fn read_keys(
-    reader: &mut Reader<'_>,
-    table: Table<'_>,
-    directory: &Path,
-    overlap: Duration,
-) -> Option<KeysSpec> {
+fn read_keys(reader: &mut Reader<'_>, table: Table<'_>, directory: &Path) -> Option<KeysSpec> {
     let table = match table.get("keys") {
         None => None,
         Some(node) => Some(reader.table(node, "keys", KEYS_KEYS)?),
@@ -192,7 +211,12 @@ fn read_keys(
         None => Some(ROTATE_DEFAULT),
         Some(node) => reader.duration(node, "rotate", &ROTATIONS),
     };
-    Some(KeysSpec { directory: directory?, algorithm: algorithm?, rotate: rotate?, overlap })
+    Some(KeysSpec {
+        directory: directory?,
+        algorithm: algorithm?,
+        rotate: rotate?,
+        overlap: OVERLAP,
+    })
 }
 
 /// It is made at start if it is absent.
@@ -296,12 +320,13 @@ const ROTATE_DEFAULT: Duration = Duration::from_hours(30 * 24);
 const ROTATIONS: RangeInclusive<Duration> =
     Duration::from_hours(1)..=Duration::from_hours(365 * 24);
 
-/// A key is published for the longest session, and for this long besides: clocks differ, and
-/// leeway is forgiven.
-const OVERLAP_EXTRA: Duration = Duration::from_hours(1);
-
 const DURATION_DEFAULT: Duration = Duration::from_hours(1);
 const DURATION_MAX: Duration = Duration::from_hours(12);
+
+/// The longest session that may be configured, for that may change while keys are in use, and an
+/// hour, for clocks differ.
+const OVERLAP: Duration = Duration::from_hours(13);
+const _: () = assert!(DURATION_MAX.as_secs() < OVERLAP.as_secs());
 
 /// The bounds of AWS (facts: iam.md section 5.1).
 const DURATIONS: RangeInclusive<Duration> = Duration::from_mins(15)..=DURATION_MAX;
@@ -316,7 +341,7 @@ mod tests {
     use super::*;
     use crate::config;
 
-    fn read(sts: &str) -> config::Config {
+    fn read(sts: &str) -> Config {
         let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies");
         let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/config/sample-keys.json");
         let issuer = |name: &str, audiences: &str| {
@@ -362,7 +387,6 @@ mod tests {
         let sts = read("duration: { max: 30m }").sts.unwrap();
         let half = Duration::from_mins(30);
         assert_eq!((sts.rules.duration_default, sts.rules.duration_max), (half, half));
-        assert_eq!(sts.keys.overlap, Duration::from_mins(90));
     }
 
     #[test]
@@ -375,6 +399,38 @@ mod tests {
         assert_eq!(own.algorithms, [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256]);
         assert_eq!(own.jwks.location, JwksLocation::File("/none/jwks.json".into()));
         assert_eq!(own.claims, ClaimsMapping::Session);
+    }
+
+    #[test]
+    fn what_takes_a_restart_stays_as_it_was() {
+        let started = read("duration: { max: 2h }");
+        let new = read("audiences: [x], duration: { max: 3h }, keys: { directory: other }");
+        let renamed = StsConfig {
+            address: "127.0.0.1:1".parse().unwrap(),
+            rules: StsRules { issuer: "https://new".into(), ..new.sts.clone().unwrap().rules },
+            ..new.sts.clone().unwrap()
+        };
+        let mut issuers = new.issuers.clone();
+        issuers.pop();
+        issuers.push(renamed.issuer());
+        let new = Config { sts: Some(renamed), issuers, ..new };
+
+        let kept = new.clone().with_sts_of(&started);
+        let (sts, old) = (kept.sts.unwrap(), started.sts.clone().unwrap());
+        assert_eq!((sts.address, &sts.keys), (old.address, &old.keys));
+        assert_eq!(sts.rules.issuer, old.rules.issuer);
+        assert_eq!(sts.rules.audiences, ["x".into()]);
+        assert_eq!(sts.rules.duration_max, Duration::from_hours(3));
+        assert_eq!(kept.issuers.len(), 3);
+        assert_eq!(kept.issuers.last(), Some(&sts.issuer()));
+
+        let mut without = started.clone();
+        without.sts = None;
+        without.issuers.pop();
+        let came = new.with_sts_of(&without);
+        assert_eq!((came.sts, came.issuers), (None, without.issuers.clone()));
+        let went = without.with_sts_of(&started);
+        assert_eq!((went.sts, went.issuers), (started.sts, started.issuers));
     }
 
     #[test]

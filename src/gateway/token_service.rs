@@ -4,6 +4,7 @@
 //! what the gateway keeps of it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -25,6 +26,8 @@ use crate::sts::watch::Watch;
 /// What a token service needs before the rest of the gateway is there: a bad key or a taken address
 /// ends the start.
 pub(super) struct Opened {
+    /// The event log's directory: the watch's past.
+    pub(super) events: PathBuf,
     pub(super) keys: SessionKeys,
     pub(super) sockets: Sockets,
 }
@@ -34,11 +37,6 @@ pub(super) struct Opened {
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
     pub(super) tls: Option<Arc<ArcSwap<ServerConfig>>>,
-}
-
-/// How many ways into the event log the token service needs.
-pub(super) fn appenders(config: &Config) -> usize {
-    usize::from(config.sts.is_some())
 }
 
 /// Opens keys and socket; none without the section.
@@ -51,7 +49,7 @@ pub(super) async fn open(config: &Config) -> Result<Option<Opened>, StartError> 
     // Making a key and syncing it to the disk takes its time.
     let keys = tokio::task::spawn_blocking(move || SessionKeys::open(spec, now));
     let keys = keys.await.map_err(|error| StartError::Thread(error.into()))??;
-    Ok(Some(Opened { keys, sockets }))
+    Ok(Some(Opened { events: config.events.directory.clone(), keys, sockets }))
 }
 
 /// Starts the thread that serves, and the task that keeps its keys.
@@ -61,10 +59,14 @@ pub(super) fn start(
     threads: &mut Vec<JoinHandle<()>>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Serving>, StartError> {
-    let Some((Opened { keys, sockets }, events)) = opened else { return Ok(None) };
+    let Some((Opened { keys, sockets, events: events_directory }, events)) = opened else {
+        return Ok(None);
+    };
     let Sockets { address, sockets, tls } = sockets;
     let Some(listener) = sockets.into_iter().next() else { return Ok(None) };
+    let watch = Watch::default();
     tasks.spawn(keep(keys.clone(), parts.drain.clone()));
+    tasks.spawn(remember(watch.clone(), events_directory));
     let service = Sts {
         listener,
         tls: tls.clone(),
@@ -73,7 +75,7 @@ pub(super) fn start(
         jwks: parts.jwks.clone(),
         keys,
         events,
-        watch: Watch::default(),
+        watch,
         drain: parts.drain.clone(),
     };
     let run = move || {
@@ -95,11 +97,27 @@ async fn keep(keys: SessionKeys, mut drain: watch::Receiver<bool>) {
     }
 }
 
+/// Tells the watch whom and what the log knows, so that a restart makes nobody new.
+async fn remember(watch: Watch, events: PathBuf) {
+    let seeded = tokio::task::spawn_blocking(move || watch.seed(&events, SystemClock.now())).await;
+    match seeded {
+        Ok(Ok(seeded)) => tracing::info!(
+            sessions = seeded.sessions,
+            is_cut = seeded.is_cut,
+            "the watch knows the sessions of the event log"
+        ),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the watch starts without a past: all callers are new to it");
+        }
+        Err(error) => tracing::error!(%error, "the watch's past was broken off"),
+    }
+}
+
 /// Whether a change of the section takes a restart.
 pub(super) fn restarts(old: &Config, new: &Config) -> bool {
     let fixed = |config: &Config| {
         let sts = config.sts.as_ref()?;
-        Some((sts.address, sts.tls.is_some(), sts.keys.clone()))
+        Some((sts.address, sts.tls.is_some(), sts.keys.clone(), sts.rules.issuer.clone()))
     };
     fixed(old) != fixed(new)
 }

@@ -32,7 +32,8 @@ pub(crate) struct Sides {
 pub(crate) enum Who {
     /// In no account: the resource's side alone decides, and must mean it directly.
     Outside,
-    /// In an account whose policies are not known: the resource's side alone decides.
+    /// In an account whose policies are not known: the resource's side alone decides, within what
+    /// limits the session.
     Unknown,
     /// In the owner's account: one side is enough.
     SameAccount,
@@ -129,11 +130,12 @@ fn grant(who: Who, resource_side: ResourceSide, sides: Sides) -> Result<Granted,
     let mut theirs = Missing::default();
     theirs.add(resource_side.side());
     match (who, resource) {
-        (Who::Outside | Who::SameAccount, Some(Direct)) | (Who::Unknown, Some(_)) => {
-            Ok(Granted::Resource)
-        }
+        (Who::Outside | Who::SameAccount, Some(Direct)) => Ok(Granted::Resource),
         (Who::Outside, Some(Account | Session) | None) | (Who::Unknown, None) => Err(theirs),
-        (Who::SameAccount, Some(Session)) => limits.none_or(Granted::Resource),
+        // What limits a session is in its token, whether its account is known or not.
+        (Who::SameAccount, Some(Session)) | (Who::Unknown, Some(_)) => {
+            limits.none_or(Granted::Resource)
+        }
         (Who::SameAccount, Some(Account)) => own.none_or(Granted::Identity),
         (Who::SameAccount, None) => match resource_side {
             ResourceSide::Ordinary => own.none_or(Granted::Identity),

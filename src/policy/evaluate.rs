@@ -161,7 +161,9 @@ fn ask<'p, C: Context + ?Sized>(
         sides.boundary = poll.limit(boundary.map(refs), PolicyLayer::Boundary);
         let session = policies.session.filter(|_| !principal.is_root());
         // Facts, section 4.2: a federated user has what its session policy grants, and no more.
-        let lacks_session = session.is_none() && principal.kind == PrincipalKind::FederatedUser;
+        let lacks_session = session.is_none()
+            && principal.kind == PrincipalKind::FederatedUser
+            && !matches!(policies.identity, IdentitySide::UnknownResourceDecides);
         let side = session.map(SessionSide::iter);
         sides.session = poll.limit(side, PolicyLayer::Session) && !lacks_session;
     }

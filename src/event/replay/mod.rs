@@ -329,7 +329,7 @@ fn reads(
         return false;
     };
     let AuthzRequest { action, key_action, owner, .. } = *request;
-    let session = identity.session_policies();
+    let session = identity.session.as_deref();
     let asked = Asked { principal, action, resource, owner, key_action, session };
     let applicable = set.applicable(&asked);
     let known = Known::of(&applicable, set.organization.as_deref());

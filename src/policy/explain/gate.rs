@@ -44,7 +44,7 @@ pub(super) enum Relation {
     /// Caller and resource belong to different accounts: both sides.
     CrossAccount,
     /// The caller has no policies of its own, or they are not known and do not count: the resource's
-    /// policy must name it at least so.
+    /// policy must name it at least so, and what limits its session must allow.
     ResourceAlone(PrincipalMatch),
     /// Caller and resource belong to one account.
     SameAccount,
@@ -288,7 +288,9 @@ impl Sides {
         let is_known_root =
             kind == PrincipalKind::Root && matches!(policies.identity, IdentitySide::Known(_));
         let identity = is_known_root || allows(steps, PolicyLayer::Identity);
-        let unlimited = policies.session.is_none() && kind != PrincipalKind::FederatedUser;
+        let is_unknown = matches!(policies.identity, IdentitySide::UnknownResourceDecides);
+        let unlimited =
+            policies.session.is_none() && (kind != PrincipalKind::FederatedUser || is_unknown);
         Self {
             resource: of_layer(steps, layer)
                 .flat_map(|step| step.matched(Effect::Allow))
@@ -308,6 +310,9 @@ impl Sides {
             Relation::ResourceAlone(weakest) => {
                 if self.resource.is_none_or(|how| how < weakest) {
                     missing.add(resource_side);
+                } else {
+                    // What limits a session is in its token.
+                    missing = self.limits();
                 }
                 Granting::Resource
             }

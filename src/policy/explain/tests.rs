@@ -310,6 +310,9 @@ fn unknown_callers_are_denied_or_left_to_the_resource() {
     assert_eq!((outcome, layer), ("allow", "resource"));
     let (outcome, layer, _) = ask(&json!({}), IdentitySide::UnknownResourceDecides);
     assert_eq!((outcome, layer), ("implicit_deny", "resource"));
+    let limited = json!({ "resource": to("Allow", aws("222222222222")), "session": [] });
+    let (outcome, layer, _) = ask(&limited, IdentitySide::UnknownResourceDecides);
+    assert_eq!((outcome, layer), ("implicit_deny", "session"));
 }
 
 /// What lacks, in words.

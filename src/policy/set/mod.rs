@@ -19,7 +19,7 @@ pub use account::{
 pub use organization::{Membership, Organization};
 pub(in crate::policy) use resources::{check_pattern, compared};
 
-use crate::iam::{AccountId, Action, Arn, SessionPolicies};
+use crate::iam::{AccountId, Action, Arn, Session, SessionPolicies};
 use crate::policy::principal::{Principal, PrincipalKind};
 use crate::policy::question::{IdentitySide, KeyGate, Level, Policies, Resource, SessionSide};
 use crate::policy::statement::CompiledPolicy;
@@ -72,8 +72,8 @@ pub struct Asked<'a> {
     pub owner: AccountId,
     /// What is done with the resource's key, if it has one.
     pub key_action: Option<&'a Action>,
-    /// What limits the caller's session, if anything does.
-    pub session: Option<&'a SessionPolicies>,
+    /// The caller's session, where its token tells of one: whose it is, and what limits it.
+    pub session: Option<&'a Session>,
 }
 
 /// What a set holds for one question.
@@ -122,6 +122,8 @@ impl PolicySet {
         let account = asked.principal.account.and_then(|text| AccountId::parse(text).ok());
         let known = account.and_then(|account| self.known_account(account));
         let caller = known.and_then(|account| account.principal(&asked.principal));
+        // A role that took the name of the session's own, at another path, is another role.
+        let caller = caller.filter(|entry| asked.session.is_none_or(|own| *entry.arn == *own.role));
         let (resource, role, policy) = self.owned(asked);
         // A session's name does not tell its role's path; the role's entry does.
         let is_role = asked.principal.role.is_some();
@@ -139,7 +141,10 @@ impl PolicySet {
             scp: if is_limited { self.scp(account) } else { &[] },
             rcp: if is_limited { self.rcp(asked.owner) } else { &[] },
             key,
-            session: asked.session.map(|limits| session_side(limits, known)),
+            session: asked
+                .session
+                .and_then(|own| own.policies.as_ref())
+                .map(|limits| session_side(limits, known)),
             ..Policies::NONE
         };
         Applicable { policies, caller: caller.map(|entry| &**entry), resource, role }

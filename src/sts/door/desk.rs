@@ -27,7 +27,7 @@ use crate::sts::door::dialect::Dialect;
 use crate::sts::door::exchange;
 use crate::sts::keys::SessionKeys;
 use crate::sts::rules::StsRules;
-use crate::sts::watch::{Detection, Observed, Watch};
+use crate::sts::watch::{self, Detection, Observed, Watch};
 use crate::telemetry::AssumeResult;
 use crate::token::{TokenError, Verifier, WorkerVerifier, jwt, session_claims};
 use crate::verdict::Decision;
@@ -407,6 +407,7 @@ impl Record<'_> {
             principal: caller.map_or("", |caller| &caller.principal),
             account: caller.and_then(|caller| caller.account),
             role: &decided.asked.role,
+            role_exists: watch::is_role(snapshot, &decided.asked.role),
             address: origin.source_ip,
             external_id: attempt.parameters.external_id.as_deref(),
             duration_seconds: self.duration_seconds(),

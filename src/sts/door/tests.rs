@@ -1,11 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
+use proptest::prelude::*;
 use uuid::{Uuid, uuid};
 
 use super::answer::Answer;
-use super::call::{AccessKey, Granted, TokenType};
+use super::call::{AccessKey, Call, Granted, Refusal, TokenType};
+use super::dialect::Dialect;
 use super::form::Form;
 use crate::clock::UnixSeconds;
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType, Session};
@@ -91,3 +94,76 @@ pub(super) const ID: Uuid = uuid!("0199ce1c-15d2-7000-8000-00000000000f");
 
 /// What must be in no answer.
 pub(super) const EXTERNAL_ID: &str = "partner-4711-secret";
+
+/// Names that mean something to a protocol, and what may be made of them.
+fn names() -> impl Strategy<Value = String> {
+    let known = proptest::sample::select(&[
+        "Action",
+        "Version",
+        "RoleArn",
+        "Policy",
+        "PolicyArns",
+        "PolicyArns.member.1.arn",
+        "Tags",
+        "Tags.member.1.Key",
+        "Tags.member.1.Value",
+        "Tags.member..Key",
+        "TransitiveTagKeys.member.",
+        "DurationSeconds",
+        "grant_type",
+        "resource",
+        "tags",
+        "transitive_tag_keys",
+        "profile_id",
+        "profile_name",
+        "scope",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), any::<String>()]
+}
+
+fn values() -> impl Strategy<Value = String> {
+    let known = proptest::sample::select(&[
+        "AssumeRole",
+        "AssumeRoleWithWebIdentity",
+        "GetCallerIdentity",
+        "2011-06-15",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+        "urn:ibm:params:oauth:grant-type:assume",
+        "urn:ibm:params:oauth:grant-type:cr-token",
+        "{}",
+        "[]",
+        "900",
+        "",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn any_body_is_read_or_refused(body in any::<Vec<u8>>()) {
+        if let Ok(form) = Form::parse(&body) {
+            for dialect in [Dialect::Aws, Dialect::Ibm, Dialect::OAuth] {
+                dialect.read(&form, &HeaderMap::new());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_parameters_repeats_none_of_them(
+        fields in proptest::collection::vec((names(), values()), 0..12),
+    ) {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let form = form(&[&fields[..], &[("secret-name", EXTERNAL_ID)]].concat());
+        for dialect in [Dialect::Aws, Dialect::Ibm, Dialect::OAuth] {
+            let (fault, door) = match dialect.read(&form, &HeaderMap::new()) {
+                Call::Assume(attempt) => (attempt.fault, Some(attempt.door)),
+                Call::Refused(fault) => (Some(fault), None),
+                Call::Identify(_) => (None, None),
+            };
+            if let Some(fault) = fault {
+                let told = text_of(dialect.refused(&Refusal::Malformed(fault), door, ID));
+                prop_assert!(!told.contains(EXTERNAL_ID) && !told.contains("secret-name"));
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -39,7 +39,8 @@ impl<'d> LockedDirectory<'d> {
         let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path);
         made.map_err(|source| io_error("make", path, source))?;
         let lock_path = path.join(LOCK_FILE);
-        let lock = File::options().create(true).append(true).open(&lock_path);
+        // Not for others: who can open it can hold it.
+        let lock = File::options().create(true).append(true).mode(PRIVATE_MODE).open(&lock_path);
         lock.map_err(|source| io_error("write", &lock_path, source))?;
         Self::lock(path)
     }

@@ -306,6 +306,7 @@ fn only_crossgate_reads_its_keys() {
     assert_eq!(mode(place.path()), 0o700);
     assert_eq!(mode(place.path().join(&place.key_files()[0])), 0o600);
     assert_eq!(mode(place.path().join("jwks.json")), 0o644);
+    assert_eq!(mode(place.path().join(".lock")), 0o600);
 }
 
 #[test]

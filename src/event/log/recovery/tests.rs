@@ -219,7 +219,7 @@ fn every_kind_of_event_is_recovered_once() {
     // Whichever kind the last line is of, what follows it is written and nothing twice.
     for written in 0..=3 {
         let mut run = Killed::new();
-        let mut payloads = vec![run.payload(1), Vec::new(), Vec::new()];
+        let mut payloads = [run.payload(1), Vec::new(), Vec::new()];
         frame::encode_assume(&attempt, &mut payloads[1]);
         frame::encode_detection(&detection, &mut payloads[2]);
         let layout = Layout::new("i", &segment::boot(), &[65_536]);
