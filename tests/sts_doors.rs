@@ -166,11 +166,15 @@ fn config(idp: &Idp, upstream: &Upstream, sts: SocketAddr) -> Config {
     let may_assume = allow("sts:*", &format!("arn:aws:iam::{OWNER}:role/*"));
     let own = allow("orders:*", &orders(HOME));
     let statements = [own, may_assume];
+    let profile = json!({
+        "id": PROFILE, "name": "auditors", "trusted": [{ "claims": { "/sub": "ana" } }],
+        "policies": [document(&[allow("orders:GetOrder", &orders(OWNER))])],
+    });
     Policies::new()
         .user(HOME, "ana", &statements)
         .user(HOME, "ben", &statements)
         .file(&format!("accounts/{OWNER}/authorization-details.json"), roles(&provider))
-        .profile(OWNER, PROFILE, "ana", &[allow("orders:GetOrder", &orders(OWNER))])
+        .file(&format!("accounts/{OWNER}/profiles/auditors.json"), profile)
         .of(config, "mode: limited, unknown_callers: deny")
 }
 
