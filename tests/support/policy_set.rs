@@ -84,12 +84,10 @@ fn account(text: &str, id: &str, node: &Node) -> AccountPolicies {
 }
 
 fn profile(node: &Node) -> Profile {
-    let trusted = list(node, "trusted").iter().map(|it| match it.get("iam_id") {
-        Some(id) => Trusted::Login(id.as_text().unwrap().into()),
-        None => {
-            let pairs = members(it.get("claims"));
-            Trusted::Claims(pairs.map(|(key, it)| (key.into(), value(it))).collect())
-        }
+    let trusted = list(node, "trusted").iter().map(|it| {
+        let claims = members(it.get("claims")).map(|(key, it)| (key.into(), value(it)));
+        let by_id = it.get("iam_id").map(|id| Trusted::Login(value(id)));
+        by_id.unwrap_or_else(|| Trusted::Claims(claims.collect()))
     });
     Profile { name: string(node, "name").into(), trusted: trusted.collect() }
 }
