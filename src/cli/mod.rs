@@ -17,6 +17,7 @@ pub mod policy;
 mod post;
 pub mod replay;
 pub mod report;
+pub mod roles;
 pub mod run;
 pub mod sessions;
 pub mod settings;
@@ -67,6 +68,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
+    /// Tells who can assume a role, and why
+    Roles(roles::RolesArgs),
     /// Runs the proxy
     Run(run::RunArgs),
     /// Ends sessions of roles and trusted profiles
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         }
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
+        Command::Roles(args) => roles::run(&args, policies_of),
         Command::Run(args) => run::run(&args),
         Command::Sessions(args) => sessions::run(&args),
         Command::Settings(args) => settings::run(args),

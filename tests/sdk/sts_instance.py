@@ -152,7 +152,7 @@ class Instance:
                     "audiences": ["orders"],
                     "algorithms": ["ES256"],
                     "jwks": {"file": "keys.json"},
-                    "claims": {"account": "/account", "mfa": "/amr"},
+                    "claims": "ibm",
                 }
             ],
             "routes": [
@@ -201,14 +201,15 @@ class Instance:
         self.log.flush()
         raise SystemExit((self.directory / "stderr").read_text())
 
-    def token(self, subject, **more):
-        """A login's token; with `None` a claim is left out."""
+    def token(self, subject, account=HOME, **more):
+        """A login's token, as IBM Cloud IAM makes them; with `None` a claim is left out."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
             "aud": "orders",
             "sub": subject,
-            "account": HOME,
+            "iam_id": subject,
+            "account": {"bss": account},
             "iat": now,
             "exp": now + 600,
             "amr": ["pwd", "otp"],
