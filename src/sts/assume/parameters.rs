@@ -292,9 +292,15 @@ fn check_policies(parameters: &AssumeParameters) -> Result<Option<SessionPolicie
 
 fn inline(text: &str) -> Result<InlinePolicy, Refusal> {
     let chars = text.chars().filter(|character| !character.is_whitespace()).count();
-    if POLICY_CHARS_MAX < chars || POLICY_BYTES_MAX < text.len() {
+    if POLICY_CHARS_MAX < chars {
         return Err(too_large(format!(
             "`Policy` has {chars} characters without white space; the most are {POLICY_CHARS_MAX}"
+        )));
+    }
+    if POLICY_BYTES_MAX < text.len() {
+        return Err(too_large(format!(
+            "`Policy` has {} bytes, white space included; the most are {POLICY_BYTES_MAX}",
+            text.len()
         )));
     }
     session_policy(text).map_err(|findings| {
