@@ -78,7 +78,7 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
     // Three by the perimeter's settings, and the session that a candidate takes for a stranger.
     assert_eq!(enforced("false", "Deny"), 4);
     // What never ran: all that was recorded of Parcel at acme-shop, and the stranger's request there.
-    let replayed = line(&text, "With an empty allowlist of acme-shop, crossgate replay:");
+    let replayed = line(&text, "With acme-shop's allowlist empty, crossgate replay:");
     assert!(replayed.ends_with(" newly denied, of Parcel, Stray"), "{replayed}");
     assert!(100 < enforced("false", "Permit"));
     // Two of the perimeter, three of the roles, the rest of the encrypted order.
