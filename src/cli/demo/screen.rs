@@ -178,7 +178,7 @@ impl Screen {
         let callers: Vec<&str> =
             accounts.iter().map(|account| account_name(&account.caller)).collect();
         format!(
-            "   With an empty allowlist of {}, {dim}crossgate replay{dim:#}: {bold}{denied}{bold:#} of \
+            "   With {}'s allowlist empty, {dim}crossgate replay{dim:#}: {bold}{denied}{bold:#} of \
              {requests} newly denied, of {}\n",
             owner.name,
             callers.join(", ")
