@@ -286,6 +286,7 @@ impl Reloader {
             Ok(Ok(new)) => match self.take_files(&new).await {
                 Ok(()) => {
                     self.warn_of_restart(&new);
+                    let new = new.with_sts_of(&self.config);
                     publish(&self.writer, &new);
                     self.count_policies(&new).await;
                     self.keys.reconfigure();

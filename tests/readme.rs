@@ -63,7 +63,7 @@ fn the_first_policy_works_as_it_is_written() {
 }
 
 #[test]
-fn the_commands_it_lists_exist_and_the_missing_ones_do_not() {
+fn the_commands_it_lists_exist() {
     let readme = read("README.md");
     let help = |words: &[&str]| {
         let crossgate =
@@ -74,18 +74,15 @@ fn the_commands_it_lists_exist_and_the_missing_ones_do_not() {
     let listed = table.lines().filter_map(|line| line.strip_prefix("| `crossgate "));
     let mut count = 0;
     for line in listed {
-        let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_name_byte = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+        let is_name = |word: &&str| !word.starts_with('-') && word.bytes().all(is_name_byte);
         let line = line.split('`').next().unwrap();
         let words: Vec<&str> = line.split(' ').take_while(is_name).collect();
         assert_eq!(help(&words), Some(0), "crossgate {line}");
         count += 1;
     }
-    assert!(10 < count, "README.md has lost its commands");
-    let missing = between(&readme, "none is there: ", ".\n");
-    for command in missing.split(", ") {
-        let words: Vec<&str> = command.trim_matches('`').split(' ').collect();
-        assert_eq!(help(&words), Some(2), "{command} is there");
-    }
+    assert!(18 < count, "README.md has lost its commands");
+    assert_eq!(help(&["fly"]), Some(2), "not every command exists");
 }
 
 fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {

@@ -166,11 +166,15 @@ fn config(idp: &Idp, upstream: &Upstream, sts: SocketAddr) -> Config {
     let may_assume = allow("sts:*", &format!("arn:aws:iam::{OWNER}:role/*"));
     let own = allow("orders:*", &orders(HOME));
     let statements = [own, may_assume];
+    let profile = json!({
+        "id": PROFILE, "name": "auditors", "trusted": [{ "claims": { "/sub": "ana" } }],
+        "policies": [document(&[allow("orders:GetOrder", &orders(OWNER))])],
+    });
     Policies::new()
         .user(HOME, "ana", &statements)
         .user(HOME, "ben", &statements)
         .file(&format!("accounts/{OWNER}/authorization-details.json"), roles(&provider))
-        .profile(OWNER, PROFILE, "ana", &[allow("orders:GetOrder", &orders(OWNER))])
+        .file(&format!("accounts/{OWNER}/profiles/auditors.json"), profile)
         .of(config, "mode: limited, unknown_callers: deny")
 }
 
@@ -459,6 +463,26 @@ fn each_attempt_makes_one_event() {
 }
 
 const API_KEY: &str = "urn:ibm:params:oauth:grant-type:apikey";
+
+#[test]
+fn what_is_noticed_stands_with_the_attempt_that_completed_it() {
+    let world = World::start(|config| config);
+    let guesses = ["first-guess-1", "second-guess-2", "third-guess-3"];
+    let replies = guesses.map(|guess| world.assume_role(&deploy(), guess, "ana"));
+    let last = world.event_of(&replies[2]);
+    let noticed = poll("the detection", SOON, || {
+        let events = world.gate.events();
+        let guessing = "crossgate.detection.external_id_guessing";
+        events.into_iter().find(|event| event["action"] == guessing)
+    });
+    assert_eq!(noticed["correlationId"], last["correlationId"]);
+    assert_eq!(noticed["correlationId"], replies[2].decision());
+    assert_eq!(noticed["initiator"]["id"], last["initiator"]["id"]);
+    assert_eq!(noticed["initiator"]["host"], last["initiator"]["host"]);
+    assert!(guesses.iter().all(|guess| !noticed.to_string().contains(guess)), "{noticed}");
+    let labels = [("name", "external_id_guessing")];
+    assert!(0.5 < world.gate.metrics().sum("crossgate_detections_total", &labels));
+}
 
 #[test]
 fn no_secret_is_in_what_is_written() {

@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a failed test panics; the clock is real"
 )]
@@ -29,7 +30,9 @@ use crossgate::sts::{Revocation, RevocationStore, RevocationsUpdate, RoleRevocat
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use support::gate::{Gate, World};
+use support::identities::OWNER;
 use support::raw::{Reply, Request};
+use support::roles::{RoleWorld, role_arn, trusts_user};
 use support::{RELOADED, SOON, poll, poll_until};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -682,4 +685,81 @@ fn what_the_command_can_not_do_is_told() {
     }
     let ran = revoke(&closed, &role, Some("not a token"));
     assert!(ran.errors.contains("the token has characters") && !ran.errors.contains("not a token"));
+}
+
+/// A session of a role by `crossgate assume`: its token, and its id.
+fn assumed(url: &str, role: &str, token: &str) -> Result<(String, String), String> {
+    let command = Command::new(env!("CARGO_BIN_EXE_crossgate"))
+        .args(["assume", "--url", url, "--role", role, "--token", token, "--format", "json"])
+        .output()
+        .unwrap();
+    if !command.status.success() {
+        return Err(String::from_utf8(command.stderr).unwrap());
+    }
+    let session: Value = serde_json::from_slice(&command.stdout).unwrap();
+    let text = |name: &str| session[name].as_str().unwrap().to_owned();
+    Ok((text("token"), text("sessionId")))
+}
+
+#[track_caller]
+fn assert_ended(reply: &Reply) {
+    reply.assert_problem(401, "unauthenticated");
+    let challenge = reply.header("www-authenticate").unwrap();
+    let expect = "Bearer realm=\"crossgate\", error=\"invalid_token\", \
+                  error_description=\"the session was ended\"";
+    assert_eq!(challenge, expect);
+}
+
+#[test]
+fn requests_of_an_ended_session_are_refused_in_every_instance() {
+    let (first, second) = (role_arn("deploy"), role_arn("read"));
+    let trust = trusts_user(&json!({}));
+    let roles = [("deploy", trust.clone()), ("read", trust)];
+    let RoleWorld { world, sts } = RoleWorld::start(&roles, |config| config);
+    // Another instance: it shares the settings, and knows the issuer by its published keys.
+    let settings = format!("{{ file: \"{}\" }}", world.gate.path("settings.yaml").display());
+    let issuers = format!(
+        "[{{ issuer: \"http://{sts}\", audiences: [orders], algorithms: [ES256], claims: session, \
+         jwks: {{ url: \"http://{sts}/.well-known/jwks.json\" }} }}]"
+    );
+    let other = World::start(|config| config.set("settings", settings).set("issuers", issuers));
+
+    let (url, admin) = (format!("http://{sts}"), format!("http://{}", world.gate.admin));
+    let login = world.user(OWNER);
+    let begin = |role: &str| assumed(&url, role, &login).unwrap();
+    let ((ended, _), (by_id, id), (untouched, _)) = (begin(&first), begin(&second), begin(&second));
+    for (token, world) in [(&ended, &world), (&ended, &other), (&by_id, &other)] {
+        assert_eq!(world.get(token).status, 200);
+    }
+
+    assert_eq!(revoke(&admin, &["--role", &first], None).code, Some(0));
+    assert_ended(&world.get(&ended));
+    poll_until("ended in the other instance", RELOADED, || other.get(&ended).status == 401);
+    assert_ended(&other.get(&ended));
+    let (again, _) = begin(&first);
+    assert_eq!(world.get(&again).status, 200, "a later session is not touched");
+
+    assert_eq!(revoke(&admin, &["--session", &id], None).code, Some(0));
+    assert_ended(&world.get(&by_id));
+    assert_eq!(world.get(&untouched).status, 200, "nor is another session of the role");
+    poll_until("ended in the other instance", RELOADED, || other.get(&by_id).status == 401);
+
+    let refused = assumed(&url, &second, &by_id).unwrap_err();
+    assert!(refused.starts_with("refused (400 invalid_request): "), "{refused}");
+    let verify = Command::new(env!("CARGO_BIN_EXE_crossgate"))
+        .args(["token", "verify", "--token", &by_id, "--config"])
+        .arg(world.gate.path("crossgate.yaml"))
+        .output()
+        .unwrap();
+    let told: Value = serde_json::from_slice(&verify.stdout).unwrap();
+    let expect = json!({ "valid": false, "error": "revoked", "detail": "the session was ended" });
+    assert_eq!((verify.status.code(), told), (Some(1), expect));
+    let explain = Command::new(env!("CARGO_BIN_EXE_crossgate"))
+        .args(["explain", "--token", &by_id, "--path", support::gate::ORDER, "--config"])
+        .arg(world.gate.path("crossgate.yaml"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(explain.stdout).unwrap();
+    assert!(told.contains("the session was ended"), "{told}");
+    assert_eq!(explain.status.code(), Some(1));
 }

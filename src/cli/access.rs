@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+pub(super) use crate::cli::access::reach::named;
 use crate::cli::check::{ERROR, Format};
 use crate::iam::{AccountId, Arn};
 use crate::policy::StatementRef;
@@ -176,16 +177,25 @@ fn statement_conditions(it: &StatementRef<'_>) -> Vec<ConditionName> {
     access::conditions(it.statement)
 }
 
-/// A statement for people: policy, place and conditions.
-fn described(it: &StatementRef<'_>) -> String {
-    let StatementRef { policy, statement, layer } = it;
+/// A statement for people: policy and place.
+pub(super) fn place(it: &StatementRef<'_>) -> String {
+    format!("{} policy `{}`, {}", it.layer.as_str(), it.policy.name, statement_place(it))
+}
+
+/// A statement within its policy, and where that is.
+pub(super) fn statement_place(it: &StatementRef<'_>) -> String {
+    let StatementRef { policy, statement, .. } = it;
     let name = match &*statement.sid {
         "" => format!("statement {}", statement.index.saturating_add(1)),
         sid => format!("`{sid}`"),
     };
     let (file, line, column) = (&policy.source.file, statement.line, statement.column);
-    let layer = layer.as_str();
-    let place = format!("{layer} policy `{}`, {name}, {file}:{line}:{column}", policy.name);
+    format!("{name}, {file}:{line}:{column}")
+}
+
+/// The same with its conditions.
+fn described(it: &StatementRef<'_>) -> String {
+    let place = place(it);
     let names = statement_conditions(it);
     if names.is_empty() {
         return place;

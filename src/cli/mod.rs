@@ -3,6 +3,7 @@
 //! 0 done and well, 1 the answer is no, 2 wrong usage or could not run.
 
 pub mod access;
+pub mod assume;
 pub mod check;
 pub mod demo;
 pub mod events;
@@ -16,6 +17,7 @@ pub mod policy;
 mod post;
 pub mod replay;
 pub mod report;
+pub mod roles;
 pub mod run;
 pub mod sessions;
 pub mod settings;
@@ -46,6 +48,8 @@ struct Cli {
 enum Command {
     /// Tells who can reach a resource, and which grants leave their account
     Access(access::AccessArgs),
+    /// Begins a session of a role and prints its token
+    Assume(assume::AssumeArgs),
     /// Validates the configuration and settings, and looks for what is doubtful
     Check(check::CheckArgs),
     /// Shows the whole product on loopback, with nothing to set up
@@ -64,6 +68,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Reports on what the event log holds
     Report(report::ReportArgs),
+    /// Tells who can assume a role, and why
+    Roles(roles::RolesArgs),
     /// Runs the proxy
     Run(run::RunArgs),
     /// Ends sessions of roles and trusted profiles
@@ -104,6 +110,7 @@ enum TokenCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Access(args) => access::run(&args, policies_of),
+        Command::Assume(args) => assume::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Events(args) => events::run(args),
@@ -115,6 +122,7 @@ pub fn main() -> ExitCode {
         }
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(args),
+        Command::Roles(args) => roles::run(&args, policies_of),
         Command::Run(args) => run::run(&args),
         Command::Sessions(args) => sessions::run(&args),
         Command::Settings(args) => settings::run(args),

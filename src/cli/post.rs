@@ -58,12 +58,32 @@ pub(super) enum PostError {
 }
 
 impl Post {
-    /// A POST to a path below a base URL.
-    pub(super) fn new(
+    /// A POST of JSON to a path below a base URL.
+    pub(super) fn json(
         base: &str,
         path: &str,
         allow: AllowHttp,
         hint: &'static str,
+    ) -> Result<Self, PostError> {
+        Self::new(base, path, allow, hint, "application/json")
+    }
+
+    /// A POST of a form.
+    pub(super) fn form(
+        base: &str,
+        path: &str,
+        allow: AllowHttp,
+        hint: &'static str,
+    ) -> Result<Self, PostError> {
+        Self::new(base, path, allow, hint, "application/x-www-form-urlencoded")
+    }
+
+    fn new(
+        base: &str,
+        path: &str,
+        allow: AllowHttp,
+        hint: &'static str,
+        content_type: &'static str,
     ) -> Result<Self, PostError> {
         let wrong = PostError::Url { hint };
         if base.contains(['@', '?', '#']) {
@@ -78,7 +98,7 @@ impl Post {
             (Some("http"), Some(_)) => return Err(PostError::Insecure),
             (Some(_) | None, _) => return Err(wrong),
         }
-        Ok(Self { url, authorization: None, content_type: "application/json" })
+        Ok(Self { url, authorization: None, content_type })
     }
 
     /// With a bearer token.
@@ -150,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_url_is_https_or_stays_on_this_machine() {
-        let post = |base: &str, allow| Post::new(base, "/v1", allow, "https://a.example");
+        let post = |base: &str, allow| Post::json(base, "/v1", allow, "https://a.example");
         for (base, expect) in [
             ("https://sts.example.com", "https://sts.example.com/v1"),
             ("https://sts.example.com/base/", "https://sts.example.com/base/v1"),
@@ -183,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_no_token_is_not_sent_and_not_shown() {
         for token in ["", "a b", "a\nb", "secret\u{7f}", "sécret"] {
-            let post = Post::new("http://localhost", "/", AllowHttp::No, "").ok().unwrap();
+            let post = Post::json("http://localhost", "/", AllowHttp::No, "").ok().unwrap();
             let Err(error) = post.bearer(token) else { panic!("{token} was taken") };
             assert_eq!(error.to_string(), "the token has characters that no token has");
         }

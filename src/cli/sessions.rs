@@ -121,7 +121,7 @@ fn revoke(args: &RevokeArgs) -> Result<Outcome, SessionsError> {
     // What is wrong in any case is told as wrong usage, without asking.
     read_request(&body, now)?;
     let allow = if args.allow_http { AllowHttp::Yes } else { AllowHttp::No };
-    let mut post = Post::new(&args.url, PATH, allow, URL_HINT)?;
+    let mut post = Post::json(&args.url, PATH, allow, URL_HINT)?;
     if let Some(token) = token(args)? {
         post = post.bearer(&token)?;
     }

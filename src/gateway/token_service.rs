@@ -117,7 +117,7 @@ async fn remember(watch: Watch, events: PathBuf) {
 pub(super) fn restarts(old: &Config, new: &Config) -> bool {
     let fixed = |config: &Config| {
         let sts = config.sts.as_ref()?;
-        Some((sts.address, sts.tls.is_some(), sts.keys.clone()))
+        Some((sts.address, sts.tls.is_some(), sts.keys.clone(), sts.rules.issuer.clone()))
     };
     fixed(old) != fixed(new)
 }

@@ -131,10 +131,11 @@ fn grant(who: Who, resource_side: ResourceSide, sides: Sides) -> Result<Granted,
     theirs.add(resource_side.side());
     match (who, resource) {
         (Who::Outside | Who::SameAccount, Some(Direct)) => Ok(Granted::Resource),
-        // What limits a session is in its token, whether its account is known or not.
-        (Who::Unknown, Some(_)) => limits.none_or(Granted::Resource),
         (Who::Outside, Some(Account | Session) | None) | (Who::Unknown, None) => Err(theirs),
-        (Who::SameAccount, Some(Session)) => limits.none_or(Granted::Resource),
+        // What limits a session is in its token, whether its account is known or not.
+        (Who::SameAccount, Some(Session)) | (Who::Unknown, Some(_)) => {
+            limits.none_or(Granted::Resource)
+        }
         (Who::SameAccount, Some(Account)) => own.none_or(Granted::Identity),
         (Who::SameAccount, None) => match resource_side {
             ResourceSide::Ordinary => own.none_or(Granted::Identity),

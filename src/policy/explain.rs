@@ -16,6 +16,7 @@ use crate::policy::principal::PrincipalKind;
 use crate::policy::question::{Policies, Question, Resource};
 use gate::{Form, Gated};
 
+pub(in crate::policy) use step::wanted;
 pub use step::{Element, Step, Tried, TriedStatement};
 
 /// How a question was decided.

@@ -272,10 +272,22 @@ fn tag<'t>(tags: &'t [Tag], wanted: &str) -> Option<&'t str> {
 }
 
 /// Whether a text is another one in lower case; no allocation.
-fn is_lower_of(lower: &str, text: &str) -> bool {
-    // The lower case of a last `Σ` depends on its place.
-    let plain = |character: char| if character == 'ς' { 'σ' } else { character };
-    lower.chars().map(plain).eq(text.chars().flat_map(char::to_lowercase).map(plain))
+pub(crate) fn is_lower_of(lower: &str, text: &str) -> bool {
+    lower.chars().map(plain).eq(folded(text))
+}
+
+/// A tag's key as it is compared: two keys are one if this is.
+pub(crate) fn tag_key(text: &str) -> String {
+    folded(text).collect()
+}
+
+fn folded(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().flat_map(char::to_lowercase).map(plain)
+}
+
+/// The lower case of a last `Σ` depends on its place.
+fn plain(character: char) -> char {
+    if character == 'ς' { 'σ' } else { character }
 }
 
 fn one(value: Value<'_>) -> Values<'_> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crate::policy::request_context::tag_key;
 use crate::token::jwt::{Claims, Rounding, time};
 use crate::token::{ClaimsMapping, IssuerSpec, PointerMapping, TokenError, session_claims};
 
@@ -24,6 +25,10 @@ pub(crate) fn ibm(claims: &Claims, issuer: &str) -> Result<Identity, TokenError>
     let members = &claims.members;
     if session_claims::are_of_session(members) {
         return session_claims::identity(claims, issuer);
+    }
+    // What limits a session is read with all else of it, or not at all.
+    if session_claims::are_limited(members) {
+        return Err(invalid("session_policy"));
     }
     let id = text(members.get("iam_id"), "iam_id")?.ok_or(missing("iam_id"))?;
     let account = match members.get("account") {
@@ -292,11 +297,11 @@ pub(super) fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>
     };
     let tag = |(key, value): (&String, &Value)| {
         let value = match value {
-            Value::String(value) if value.len() <= TAG_VALUE_BYTES_MAX => value,
+            Value::String(value) if value.chars().count() <= TAG_VALUE_CHARS_MAX => value,
             _ => return Err(invalid("session_tags")),
         };
         let is_sound = !key.is_empty()
-            && key.len() <= TAG_KEY_BYTES_MAX
+            && key.chars().count() <= TAG_KEY_CHARS_MAX
             && !key.chars().chain(value.chars()).any(char::is_control);
         if is_sound {
             Ok((key.as_str().into(), value.as_str().into()))
@@ -305,7 +310,7 @@ pub(super) fn tags(value: Option<&Value>) -> Result<BTreeMap<Box<str>, Box<str>>
         }
     };
     // Policies compare keys without regard to letter case: two of them would be one with two values.
-    let apart: BTreeSet<String> = tags.keys().map(|key| key.to_lowercase()).collect();
+    let apart: BTreeSet<String> = tags.keys().map(|key| tag_key(key)).collect();
     if apart.len() < tags.len() {
         return Err(invalid("session_tags"));
     }
@@ -339,8 +344,8 @@ const CLAIM_BYTES_MAX: usize = 1024;
 
 /// The limits of AWS session tags.
 const TAGS_MAX: usize = 50;
-const TAG_KEY_BYTES_MAX: usize = 128;
-const TAG_VALUE_BYTES_MAX: usize = 256;
+const TAG_KEY_CHARS_MAX: usize = 128;
+const TAG_VALUE_CHARS_MAX: usize = 256;
 
 /// The methods of RFC 8176 that are a factor besides what one knows.
 const SECOND_FACTORS: [&str; 8] = ["mfa", "mca", "otp", "hwk", "swk", "sc", "sms", "tel"];

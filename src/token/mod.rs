@@ -32,6 +32,7 @@ pub use jwks::{JwksHandle, JwksRefresher};
 pub use jwt::{AUDIENCES_MAX, TOKEN_BYTES_MAX};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, KeySetError, SkipReason, SkippedKey};
 pub use key_sets::{IssuerKeys, KeySets};
+pub(crate) use session_claims::are_of_session;
 pub use session_claims::{session_arn, session_claims};
 
 /// One trusted issuer, as configured.

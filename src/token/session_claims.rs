@@ -23,7 +23,7 @@ pub fn session_claims(identity: &Identity, rules: &StsRules) -> Option<Vec<u8>> 
     let policies = session.policies.as_ref();
     let claims = Payload {
         iss: &rules.issuer,
-        sub: if is_profile(&session.role) { &identity.id } else { &identity.principal },
+        sub: if is_profile(&identity.id) { &identity.id } else { &identity.principal },
         aud: &rules.audiences,
         exp: identity.expires_at.0,
         iat: identity.issued_at.unwrap_or_default().0,
@@ -31,7 +31,7 @@ pub fn session_claims(identity: &Identity, rules: &StsRules) -> Option<Vec<u8>> 
         account: Scope { bss: identity.account.as_ref().map_or("", AccountId::as_str) },
         iam_id: &identity.id,
         name: &identity.name,
-        sub_type: if is_profile(&session.role) { "Profile" } else { "Role" },
+        sub_type: if is_profile(&identity.id) { "Profile" } else { "Role" },
         authn: Login {
             iam_id: &identity.authn_id,
             name: &identity.authn_name,
@@ -51,7 +51,7 @@ pub fn session_claims(identity: &Identity, rules: &StsRules) -> Option<Vec<u8>> 
 }
 
 /// Whether claims are those of a session token, of whatever issuer: no other token has all of them.
-pub(super) fn are_of_session(members: &Map<String, Value>) -> bool {
+pub(crate) fn are_of_session(members: &Map<String, Value>) -> bool {
     ["role", "session_name", "authn", "chained"].iter().all(|claim| members.contains_key(*claim))
 }
 
@@ -148,8 +148,9 @@ fn texts(members: &Map<String, Value>, claim: &'static str) -> Result<Vec<Box<st
     list.iter().map(read).collect()
 }
 
-fn is_profile(role: &str) -> bool {
-    role.rsplit_once('/').is_some_and(|(_, name)| name.starts_with("Profile-"))
+/// Whether a session's id is a profile's. A role may have a profile's name, and its id is its ARN.
+fn is_profile(id: &str) -> bool {
+    id.starts_with("iam-Profile-")
 }
 
 fn login_type(identity_type: IdentityType) -> &'static str {

@@ -104,6 +104,7 @@ def boto3_bearer(instance):
     me = client(session).get_caller_identity()
     arn = f"arn:aws:sts::{OWNER}:assumed-role/deploy/release"
     check("boto3 bearer: who am I", (me["Arn"], me["Account"]), (arn, OWNER))
+    check("boto3 bearer: my id", me["UserId"], "AROADEPLOYXXXXXXXXXX:release")
     me = client(instance.token("ana")).get_caller_identity()
     check("boto3 bearer: who is ana", me["Arn"], f"arn:aws:iam::{HOME}:user/ana")
 

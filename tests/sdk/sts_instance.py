@@ -116,7 +116,8 @@ PROFILE_FILE = {
 class Instance:
     """Starts crossgate; ends it and keeps its files until `remove`."""
 
-    def __init__(self, program):
+    def __init__(self, program, workers=2, upstream=None):
+        self.workers, self.upstream_url = workers, upstream
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="crossgate-sts-"))
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.secrets = [EXTERNAL_ID]
@@ -140,17 +141,18 @@ class Instance:
         self.write("crossgate.yaml", self.configuration())
 
     def configuration(self):
-        upstream = "http://127.0.0.1:%d" % self.upstream.server_address[1]
+        upstream = self.upstream_url or "http://127.0.0.1:%d" % self.upstream.server_address[1]
         return {
             "listeners": [{"address": self.proxy}],
             "admin": {"address": self.admin},
+            "workers": self.workers,
             "issuers": [
                 {
                     "issuer": ISSUER,
                     "audiences": ["orders"],
                     "algorithms": ["ES256"],
                     "jwks": {"file": "keys.json"},
-                    "claims": {"account": "/account", "mfa": "/amr"},
+                    "claims": "ibm",
                 }
             ],
             "routes": [
@@ -199,14 +201,15 @@ class Instance:
         self.log.flush()
         raise SystemExit((self.directory / "stderr").read_text())
 
-    def token(self, subject, **more):
-        """A login's token; with `None` a claim is left out."""
+    def token(self, subject, account=HOME, **more):
+        """A login's token, as IBM Cloud IAM makes them; with `None` a claim is left out."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
             "aud": "orders",
             "sub": subject,
-            "account": HOME,
+            "iam_id": subject,
+            "account": {"bss": account},
             "iat": now,
             "exp": now + 600,
             "amr": ["pwd", "otp"],

@@ -30,6 +30,7 @@ pub mod lines;
 pub mod nats;
 pub mod policies;
 pub mod raw;
+pub mod roles;
 pub mod scrape;
 pub mod server;
 pub mod tls;

@@ -87,7 +87,7 @@ fn write_grant(grant: &ReachedActions<'_>, out: &mut dyn Write) -> io::Result<()
 }
 
 /// Somebody, for people.
-pub(super) fn named(who: &Who) -> String {
+pub(in crate::cli) fn named(who: &Who) -> String {
     match who {
         Who::Everyone => "everybody".to_owned(),
         Who::Account(account) => format!("account {account}"),

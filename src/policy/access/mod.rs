@@ -9,10 +9,14 @@ mod candidates;
 mod external;
 mod grant;
 mod side;
+mod trust;
 mod walk;
+mod words;
 
 pub use external::{ConditionName, ExternalGrant, Standing, Whereabouts, conditions, external};
 pub use grant::{Certainty, ReachedActions};
+pub use trust::{Lack, TrustGroup, TrustVerdict, trust};
+pub use words::in_words;
 
 use crate::iam::{AccountId, Arn};
 use crate::policy::access::candidates::Candidate;

@@ -11,7 +11,7 @@ use crate::iam::{AccountId, Arn};
 use crate::policy::access::candidates::{Candidate, Identity};
 use crate::policy::access::grant::{Certainty, Granted, add};
 use crate::policy::access::side::Side;
-use crate::policy::combine::PolicyLayer;
+use crate::policy::combine::{self, Missing, PolicyLayer};
 use crate::policy::document::Negated;
 use crate::policy::evaluate::StatementRef;
 use crate::policy::principal::{Principal, PrincipalMatch};
@@ -59,7 +59,20 @@ struct Applicable<'s> {
     resource: Option<Placed<'s>>,
     identity: Vec<Placed<'s>>,
     boundary: Option<Vec<Placed<'s>>>,
-    levels: Vec<Vec<Placed<'s>>>,
+    levels: Vec<(PolicyLayer, Vec<Placed<'s>>)>,
+}
+
+/// Why somebody whom a resource's own policy lets in can't do an action all the same.
+#[derive(Clone, Debug)]
+pub(super) struct Obstacle<'s> {
+    /// The statements that let it in.
+    pub(super) named: Vec<StatementRef<'s>>,
+    /// The caller's own sides that lack a grant.
+    pub(super) missing: Missing,
+    /// The levels of the organization that lack one, each counted from its root.
+    pub(super) levels: Vec<(PolicyLayer, usize)>,
+    /// The statements that deny in any case.
+    pub(super) denied: Vec<StatementRef<'s>>,
 }
 
 impl<'s, 'a> Target<'s, 'a> {
@@ -203,6 +216,45 @@ impl<'s> Walk<'s> {
         Some(both(own, &by_key))
     }
 
+    /// Why a candidate can't do an action that the resource's own policy lets it do; `None` where
+    /// that does not mean it.
+    pub(super) fn obstacle(
+        &self,
+        target: &Target<'s, '_>,
+        candidate: &Candidate<'s>,
+        action: &Shape,
+    ) -> Option<Obstacle<'s>> {
+        let principal = candidate.principal()?;
+        let applicable = self.applicable(target, candidate, &principal, Some(action));
+        let has_boundary = applicable.boundary.is_some();
+        let asked = Asked { walk: self, target, action, principal: &principal, has_boundary };
+        let resource = applicable.resource.as_slice();
+        let named = asked.side(resource, |_| true).granted(Vec::new())?.statements;
+        let is_meant = |how| !asked.side(resource, |it| it == how).is_empty();
+        let is_own = principal.account == Some(target.owner_text());
+        let (caller, limits) = match (principal.account, is_own) {
+            (None, _) => (false, false),
+            (Some(_), false) => (true, true),
+            (Some(_), true) if is_meant(PrincipalMatch::Direct) => (false, false),
+            (Some(_), true) => (!is_meant(PrincipalMatch::Session), true),
+        };
+        let lacks = |policies: &[Placed<'s>]| asked.side(policies, |_| true).is_empty();
+        let mut missing = Missing::default();
+        if caller && candidate.identity != Identity::Unknown && lacks(&applicable.identity) {
+            missing.add(combine::Side::CallerIdentity);
+        }
+        if limits && applicable.boundary.as_ref().is_some_and(|it| lacks(it)) {
+            missing.add(combine::Side::Boundary);
+        }
+        let of_layer = |layer| applicable.levels.iter().filter(move |(it, _)| *it == layer);
+        let levels = [PolicyLayer::Scp, PolicyLayer::Rcp].into_iter().flat_map(|layer| {
+            let lacking = of_layer(layer).enumerate().filter(|(_, (_, level))| lacks(level));
+            lacking.map(move |(index, _)| (layer, index)).collect::<Vec<_>>()
+        });
+        let levels = levels.collect();
+        Some(Obstacle { named, missing, levels, denied: asked.certain_denials(&applicable) })
+    }
+
     fn decide_alone(
         &self,
         target: &Target<'s, '_>,
@@ -259,7 +311,7 @@ impl<'s> Walk<'s> {
         owner: AccountId,
         principal: &Principal<'_>,
         placed: impl Fn(PolicyLayer, &'s [Arc<CompiledPolicy>]) -> Vec<Placed<'s>>,
-    ) -> Vec<Vec<Placed<'s>>> {
+    ) -> Vec<(PolicyLayer, Vec<Placed<'s>>)> {
         let Some(organization) = self.set.organization.as_deref() else { return Vec::new() };
         if principal.service_linked {
             return Vec::new();
@@ -267,8 +319,9 @@ impl<'s> Walk<'s> {
         let account = principal.account.and_then(|it| AccountId::parse(it).ok());
         let scp: &'s [Level] = account.map_or(&[], |it| organization.scp(it));
         let rcp: &'s [Level] = organization.rcp(owner);
-        let scp = scp.iter().map(|level| placed(PolicyLayer::Scp, level));
-        scp.chain(rcp.iter().map(|level| placed(PolicyLayer::Rcp, level))).collect()
+        let of = |layer, level: &'s Level| (layer, placed(layer, level));
+        let scp = scp.iter().map(|level| of(PolicyLayer::Scp, level));
+        scp.chain(rcp.iter().map(|level| of(PolicyLayer::Rcp, level))).collect()
     }
 
     /// The statements of a policy that mean a resource.
@@ -395,7 +448,7 @@ impl<'s> Asked<'_, 's, '_> {
             ],
         };
         let any = Side::any(ways.into_iter().flatten())?;
-        let levels = applicable.levels.iter().map(|level| self.side(level, |_| true));
+        let levels = applicable.levels.iter().map(|(_, level)| self.side(level, |_| true));
         Side::all(std::iter::once(any).chain(levels))
     }
 
@@ -428,10 +481,28 @@ impl<'s> Asked<'_, 's, '_> {
     }
 }
 
+impl<'s> Asked<'_, 's, '_> {
+    /// The statements that deny in any case.
+    fn certain_denials(&self, applicable: &Applicable<'s>) -> Vec<StatementRef<'s>> {
+        let mut denied = Vec::new();
+        for (layer, policy) in applicable.all() {
+            for it in self.walk.relevant(policy, self.target).iter() {
+                let statement = it.statement;
+                let is_meant = statement.effect == Effect::Deny
+                    && self.principal_match(layer, statement).is_some();
+                if is_meant && it.certainty(self.action) == Some(Certainty::Always) {
+                    add(&mut denied, &[StatementRef { policy, statement, layer }]);
+                }
+            }
+        }
+        denied
+    }
+}
+
 impl<'s> Applicable<'s> {
     fn all(&self) -> impl Iterator<Item = Placed<'s>> + '_ {
         let boundary = self.boundary.iter().flatten();
-        let levels = self.levels.iter().flatten();
+        let levels = self.levels.iter().flat_map(|(_, level)| level);
         self.resource.iter().chain(&self.identity).chain(boundary).chain(levels).copied()
     }
 }

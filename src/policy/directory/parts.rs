@@ -174,7 +174,12 @@ fn trusted(file: &mut File<'_>, node: &Node) -> Option<Trusted> {
                 let value = file.as_text(&member.node, &member.name)?;
                 Some((member.name.clone(), value.into()))
             });
-            pairs.collect::<Option<_>>().map(Trusted::Claims)
+            let pairs = pairs.collect::<Option<Box<[(Box<str>, Box<str>)]>>>()?;
+            if !pairs.iter().any(|(pointer, _)| **pointer == *"/iss") {
+                let message = "`claims` without `/iss` trust the logins of every issuer";
+                file.warn(node, message, "say whose, as in `\"/iss\": \"https://…\"`");
+            }
+            Some(Trusted::Claims(pairs))
         }
         (None, None) | (Some(_), Some(_)) => {
             file.error(node, "an entry of `trusted` has either `iam_id` or `claims`");

@@ -372,7 +372,7 @@ fn a_role_gets_its_longest_session_from_its_own_file() {
 fn a_profile_is_a_role_of_its_id() {
     let path = "accounts/111111111111/profiles/p.json";
     let text = format!(
-        r#"{{"id":"Profile-1a","name":"Deploy","trusted":[{{"iam_id":"IBMid-1"}},{{"claims":{{"/sub":"s"}}}}],"policies":[{ALLOW},{ALLOW}]}}"#
+        r#"{{"id":"Profile-1a","name":"Deploy","trusted":[{{"iam_id":"IBMid-1"}},{{"claims":{{"/iss":"https://i.example.com","/sub":"s"}}}}],"policies":[{ALLOW},{ALLOW}]}}"#
     );
     let folder = directory(&[(path, &text), (DETAILS, NOBODY)]);
     let (sets, warnings) = load(&config(&folder)).unwrap();
@@ -381,7 +381,8 @@ fn a_profile_is_a_role_of_its_id() {
     assert_eq!(names(&entry.policies), ["Deploy, policy 1", "Deploy, policy 2"]);
     let profile = entry.profile.as_deref().unwrap();
     assert_eq!(*profile.name, *"Deploy");
-    let claims = Trusted::Claims(Box::new([("/sub".into(), "s".into())]));
+    let issuer = ("/iss".into(), "https://i.example.com".into());
+    let claims = Trusted::Claims(Box::new([issuer, ("/sub".into(), "s".into())]));
     assert_eq!(*profile.trusted, [Trusted::Login("IBMid-1".into()), claims]);
 
     let check =
@@ -407,6 +408,16 @@ fn a_profile_is_a_role_of_its_id() {
         r#"{"id":"Profile-1","polices":[]}"#,
         "1:19: unknown member `polices` in a trusted profile; hint: did you mean `policies`?",
     );
+}
+
+#[test]
+fn a_profile_that_trusts_claims_says_whose() {
+    let path = "accounts/111111111111/profiles/p.json";
+    let text = r#"{"id":"Profile-1","trusted":[{"claims":{"/sub":"s"}}]}"#;
+    let folder = directory(&[(path, text), (DETAILS, NOBODY)]);
+    let (_, warnings) = load(&config(&folder)).unwrap();
+    let told: Vec<_> = warnings.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(told, ["`claims` without `/iss` trust the logins of every issuer"]);
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn try_statement<C: Context + ?Sized>(
 }
 
 /// What a condition compares with, in words.
-fn wanted(condition: &CompiledCondition) -> String {
+pub(in crate::policy) fn wanted(condition: &CompiledCondition) -> String {
     if is_secret(condition.key.as_str()) {
         return "a value that is not shown".to_owned();
     }

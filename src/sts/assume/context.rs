@@ -3,13 +3,16 @@
 //! Flows in: the request's context, checked parameters, the token's claims. Flows out: values, as
 //! conditions ask for them.
 
-use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 
-use crate::iam::Identity;
-use crate::policy::request_context::RequestContext;
+use serde_json::Value as Json;
+
+use crate::iam::IdentityKind;
+use crate::policy::request_context::{RequestContext, is_lower_of};
 use crate::policy::{ConditionKey, Context, KeyName, Value, Values};
+use crate::sts::assume::Caller;
 use crate::sts::assume::parameters::Checked;
-use crate::token::IssuerSpec;
+use crate::token::{KeySets, are_of_session};
 
 /// The condition keys of one call.
 pub(super) struct AssumeContext<'a> {
@@ -40,14 +43,14 @@ impl AssumeContext<'_> {
     fn request_tag(&self, key: &ConditionKey) -> Values<'_> {
         let wanted = key.tag().unwrap_or_default();
         let mut tags = self.checked.tags.iter();
-        text(tags.find(|(name, _)| name.to_lowercase() == wanted).map(|(_, value)| &**value))
+        text(tags.find(|(name, _)| is_lower_of(wanted, name)).map(|(_, value)| &**value))
     }
 
     /// A tag that the caller's session hands on stands before the role's own.
     fn inherited_tag(&self, key: &ConditionKey) -> Option<&str> {
         let wanted = key.tag()?;
         let mut tags = self.checked.inherited.iter();
-        tags.find(|(name, _)| name.to_lowercase() == wanted).map(|(_, value)| &**value)
+        tags.find(|(name, _)| is_lower_of(wanted, name)).map(|(_, value)| &**value)
     }
 
     fn of_service(&self, key: &ConditionKey) -> Values<'_> {
@@ -67,12 +70,14 @@ impl AssumeContext<'_> {
 }
 
 /// The claims of a web identity, as conditions know them: `<provider>:sub`.
+///
+/// Keys of conditions have no letter case and claims do, so that a claim could pass for another one.
 pub(super) struct WebClaims {
     /// The issuer without its scheme, as in the ARN of an OIDC provider.
     pub(super) provider: Box<str>,
     // `<provider>:` in lower case.
     prefix: Box<str>,
-    claims: Vec<(Box<str>, Claim)>,
+    claims: BTreeMap<Box<str>, Claim>,
 }
 
 enum Claim {
@@ -81,43 +86,94 @@ enum Claim {
 }
 
 impl WebClaims {
-    /// The claims of a token. Of several audiences those count that the issuer's tokens must have
-    /// here; where none is asked for, all.
-    pub(super) fn of(
-        identity: &Identity,
-        claims: &Map<String, Json>,
-        issuer: Option<&IssuerSpec>,
-    ) -> Self {
-        let provider = provider(&identity.issuer);
-        let read = claims.iter().filter_map(|(name, value)| {
+    /// The claims of a caller. `None` where no provider vouches for it: of a session, which is its
+    /// role's; of an issuer that is not trusted any more, or could be taken for another one; and
+    /// where two claims are one key.
+    pub(super) fn of(caller: &Caller<'_>, issuers: &KeySets) -> Option<Self> {
+        let Caller { identity, claims, .. } = *caller;
+        if identity.kind == IdentityKind::Profile || are_of_session(claims) {
+            return None;
+        }
+        let issuer = issuers.issuer(&identity.issuer)?;
+        let provider = provider_of(issuer.issuer(), issuers)?;
+        let mut read = BTreeMap::new();
+        for (name, value) in claims {
             let claim = match name.as_str() {
-                "aud" => audiences(value, issuer.map_or(&[], |spec| &spec.audiences)),
+                "aud" => audiences(value, &issuer.spec().audiences),
                 _ => claim(value),
             };
-            Some((Box::from(name.to_lowercase()), claim?))
-        });
-        Self {
-            prefix: format!("{}:", provider.to_lowercase()).into(),
-            claims: read.collect(),
-            provider: provider.into(),
+            let (Some(key), Some(claim)) = (key_of(name), claim) else { continue };
+            if read.insert(key, claim).is_some() {
+                return None;
+            }
         }
+        let prefix = format!("{}:", provider.to_lowercase()).into();
+        Some(Self { prefix, claims: read, provider: provider.into() })
     }
 
     fn values(&self, key: &str) -> Values<'_> {
         let Some(name) = key.strip_prefix(&*self.prefix) else { return Values::Absent };
-        match self.claims.iter().find(|(known, _)| **known == *name) {
+        match self.claims.get(name) {
             None => Values::Absent,
-            Some((_, Claim::One(value))) => text(Some(value)),
-            Some((_, Claim::Many(values))) => several(values),
+            Some(Claim::One(value)) => text(Some(value)),
+            Some(Claim::Many(values)) => several(values),
         }
     }
 }
 
-/// An issuer without its scheme.
-pub(super) fn provider(issuer: &str) -> &str {
-    let bare = issuer.split_once("://").map_or(issuer, |(_, bare)| bare);
-    bare.strip_suffix('/').unwrap_or(bare)
+/// The name of an issuer's provider: the issuer without its scheme, in every other letter. `None`
+/// where another issuer has the same: which of them a trust policy means is not known.
+fn provider_of<'i>(issuer: &'i str, issuers: &KeySets) -> Option<&'i str> {
+    let (scheme, provider) = bare(issuer);
+    // What AWS has built in is reached by TLS alone.
+    if BUILT_IN_PROVIDERS.contains(&provider) && scheme != "https" {
+        return None;
+    }
+    let is_same = |other: &str| bare(other).1.eq_ignore_ascii_case(provider);
+    let is_only = issuers.iter().filter(|it| is_same(it.issuer())).count() == 1;
+    is_only.then_some(provider)
 }
+
+fn bare(issuer: &str) -> (&str, &str) {
+    issuer.split_once("://").unwrap_or(("", issuer))
+}
+
+/// A claim's name in a condition key. `None` for one that would be another claim's or, by a colon,
+/// one of an issuer of the same host and another port.
+fn key_of(claim: &str) -> Option<Box<str>> {
+    let is_plain = claim.is_ascii() && !claim.contains(':');
+    let lower = claim.to_ascii_lowercase();
+    let is_itself = lower == *claim || !REGISTERED.contains(&&*lower);
+    (is_plain && is_itself).then(|| lower.into())
+}
+
+/// Claims that mean something to providers under this very name.
+const REGISTERED: [&str; 16] = [
+    "acr",
+    "amr",
+    "aud",
+    "auth_time",
+    "azp",
+    "cnf",
+    "email",
+    "email_verified",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "nbf",
+    "nonce",
+    "sid",
+    "sub",
+];
+
+/// Issuers that trust policies name without an ARN.
+pub(super) const BUILT_IN_PROVIDERS: [&str; 4] = [
+    "accounts.google.com",
+    "cognito-identity.amazonaws.com",
+    "graph.facebook.com",
+    "www.amazon.com",
+];
 
 fn claim(value: &Json) -> Option<Claim> {
     match value {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::AssumeReason;
 use crate::iam::{Arn, Identity, IdentityKind, InlinePolicy, Session, SessionPolicies};
+use crate::policy::request_context::tag_key;
 use crate::policy::{SESSION_MANAGED_MAX, session_policy};
 use crate::sts::assume::{AssumeError, Refusal};
 use crate::sts::rules::StsRules;
@@ -42,13 +43,30 @@ impl std::fmt::Debug for AssumeParameters {
     }
 }
 
+/// Whether a session of a role asks as what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chaining {
+    /// A login asks, or somebody whom an issuer vouches for.
+    First,
+    /// A session of a role or profile asks.
+    Chained,
+}
+
+impl Chaining {
+    /// Of a caller that asks as the principal of its token.
+    pub(super) fn of(caller: &Identity) -> Self {
+        let is_session = caller.kind == IdentityKind::Profile || is_role_session(caller);
+        if is_session { Self::Chained } else { Self::First }
+    }
+}
+
 /// Parameters of good form, with what the caller's own session hands on.
 pub(super) struct Checked {
     pub(super) session_name: Box<str>,
     pub(super) external_id: Option<Box<str>>,
     /// Within all limits that do not depend on the role.
     pub(super) duration_seconds: Option<u32>,
-    pub(super) chained: bool,
+    pub(super) chaining: Chaining,
     pub(super) policies: Option<SessionPolicies>,
     /// Those that the call passes.
     pub(super) tags: BTreeMap<Box<str>, Box<str>>,
@@ -75,22 +93,24 @@ impl Checked {
 pub(super) fn check(
     parameters: &AssumeParameters,
     caller: &Identity,
+    chaining: Chaining,
     rules: &StsRules,
 ) -> Result<Checked, Refusal> {
     let session = caller.session.as_deref();
-    let chained = caller.kind == IdentityKind::Profile || is_role_session(caller);
+    let malformed = |problem| Refusal::invalid(AssumeReason::InvalidRequest, problem);
     let session_name = match &parameters.session_name {
         Some(name) => {
-            check_text("RoleSessionName", name, NAME_CHARS, is_name)?;
+            check_text("RoleSessionName", name, NAME_CHARS, is_name).map_err(malformed)?;
             name.clone()
         }
         None => name_of(caller),
     };
     if let Some(external_id) = &parameters.external_id {
-        check_text("ExternalId", external_id, EXTERNAL_ID_CHARS, is_external_id)?;
+        check_text("ExternalId", external_id, EXTERNAL_ID_CHARS, is_external_id)
+            .map_err(malformed)?;
     }
     let duration_seconds = parameters.duration_seconds;
-    check_duration(duration_seconds, chained, rules)?;
+    check_duration(duration_seconds, chaining, rules)?;
     let inherited = inherited_tags(caller, session);
     let tags = check_tags(&parameters.tags, &inherited)?;
     let transitive = check_transitive(&parameters.transitive_tag_keys, &tags)?;
@@ -100,7 +120,7 @@ pub(super) fn check(
         session_name,
         external_id: parameters.external_id.clone(),
         duration_seconds,
-        chained,
+        chaining,
         policies: check_policies(parameters)?,
         tag_keys: tags.keys().cloned().collect(),
         tags,
@@ -145,25 +165,28 @@ fn check_text(
     text: &str,
     (least, most): (usize, usize),
     is_allowed: fn(char) -> bool,
-) -> Result<(), Refusal> {
+) -> Result<(), String> {
     let chars = text.chars().count();
-    let problem = if chars < least || most < chars {
-        format!("`{name}` has {least} to {most} characters, not {chars}")
+    if chars < least || most < chars {
+        Err(format!("`{name}` has {least} to {most} characters, not {chars}"))
     } else if text.chars().all(is_allowed) {
-        return Ok(());
+        Ok(())
     } else {
-        format!("`{name}` has a character that it must not have")
-    };
-    Err(Refusal::invalid(AssumeReason::InvalidRequest, problem))
+        Err(format!("`{name}` has a character that it must not have"))
+    }
 }
 
 /// Wrong durations are errors, never cut.
-fn check_duration(seconds: Option<u32>, chained: bool, rules: &StsRules) -> Result<(), Refusal> {
+fn check_duration(
+    seconds: Option<u32>,
+    chaining: Chaining,
+    rules: &StsRules,
+) -> Result<(), Refusal> {
     let Some(seconds) = seconds else { return Ok(()) };
     let most = u32::try_from(rules.duration_max.as_secs()).unwrap_or(u32::MAX);
     let problem = if seconds < DURATION_SECONDS_MIN || most < seconds {
         format!("`DurationSeconds` is from {DURATION_SECONDS_MIN} to {most}, not {seconds}")
-    } else if chained && CHAINED_SECONDS_MAX < seconds {
+    } else if chaining == Chaining::Chained && CHAINED_SECONDS_MAX < seconds {
         format!(
             "`DurationSeconds` is at most {CHAINED_SECONDS_MAX} where a session of a role asks, \
              not {seconds}"
@@ -190,7 +213,7 @@ fn check_tags(
     if TAGS_MAX < tags.len() + inherited.len() {
         return refuse(format!("a session has at most {TAGS_MAX} tags"));
     }
-    let handed_on: BTreeSet<String> = inherited.keys().map(|key| key.to_lowercase()).collect();
+    let handed_on: BTreeSet<String> = inherited.keys().map(|key| tag_key(key)).collect();
     let mut seen = BTreeSet::new();
     for (key, value) in tags {
         let (key_chars, value_chars) = (key.chars().count(), value.chars().count());
@@ -203,14 +226,14 @@ fn check_tags(
         if !key.chars().chain(value.chars()).all(is_tag) {
             return refuse("a tag has a character that it must not have".to_owned());
         }
-        let lower = key.to_lowercase();
-        if lower.starts_with("aws:") {
+        let compared = tag_key(key);
+        if compared.starts_with("aws:") {
             return refuse("a tag's key does not start with `aws:`".to_owned());
         }
-        if handed_on.contains(&lower) {
+        if handed_on.contains(&compared) {
             return refuse("the calling session hands on a tag of this key for good".to_owned());
         }
-        if !seen.insert(lower) {
+        if !seen.insert(compared) {
             return refuse("two tags have the same key; keys have no letter case".to_owned());
         }
     }
@@ -224,8 +247,8 @@ fn check_transitive(
 ) -> Result<Box<[Box<str>]>, Refusal> {
     let mut own: BTreeSet<Box<str>> = BTreeSet::new();
     for wanted in keys {
-        let lower = wanted.to_lowercase();
-        let Some(key) = tags.keys().find(|key| key.to_lowercase() == lower) else {
+        let compared = tag_key(wanted);
+        let Some(key) = tags.keys().find(|key| tag_key(key) == compared) else {
             let message = "a transitive tag is one of the tags that the call passes";
             return Err(Refusal::invalid(AssumeReason::InvalidTags, message));
         };
@@ -239,13 +262,11 @@ fn check_source_identity(
     inherited: Option<&str>,
 ) -> Result<(), Refusal> {
     let Some(wanted) = parameters.source_identity.as_deref() else { return Ok(()) };
-    let refuse = |message| Err(Refusal::invalid(AssumeReason::InvalidSourceIdentity, message));
-    check_text("SourceIdentity", wanted, NAME_CHARS, is_name)?;
-    if wanted.to_ascii_lowercase().starts_with("aws:") {
-        return refuse("`SourceIdentity` does not start with `aws:`");
-    }
+    let refuse = |message| Refusal::invalid(AssumeReason::InvalidSourceIdentity, message);
+    // `aws:` is no start of one: no colon is in any.
+    check_text("SourceIdentity", wanted, NAME_CHARS, is_name).map_err(refuse)?;
     if inherited.is_some_and(|own| own != wanted) {
-        return refuse("the source identity of the calling session stays");
+        return Err(refuse("the source identity of the calling session stays".to_owned()));
     }
     Ok(())
 }
@@ -288,7 +309,7 @@ fn inline(text: &str) -> Result<InlinePolicy, Refusal> {
     })
 }
 
-fn too_large(message: String) -> Refusal {
+pub(super) fn too_large(message: String) -> Refusal {
     let error = AssumeError::PolicyTooLarge(message.into());
     Refusal { error, reason: AssumeReason::PolicyTooLarge }
 }
@@ -306,7 +327,7 @@ fn name_of(caller: &Identity) -> Box<str> {
 }
 
 /// `[\w+=,.@-]`
-fn is_name(character: char) -> bool {
+pub(super) fn is_name(character: char) -> bool {
     character.is_ascii_alphanumeric() || "_+=,.@-".contains(character)
 }
 
@@ -333,8 +354,7 @@ const POLICY_CHARS_MAX: usize = 2048;
 /// More is white space without end.
 const POLICY_BYTES_MAX: usize = 16 << 10;
 
-/// Policies, ARNs and tags of one session. The token with them stays below the 8 KiB that upstreams
-/// usually take as a header.
+/// Policies, ARNs and tags of one session, before what else is in its token.
 const PACKED_BYTES_MAX: usize = 4096;
 
 const DURATION_SECONDS_MIN: u32 = 900;

@@ -9,11 +9,14 @@ use crate::event::AssumeReason;
 use crate::iam::{AccountId, Action, Arn, AuthzRequest, IdentityKind, RouteContext};
 use crate::policy::request_context::{Known, RequestContext};
 use crate::policy::set::{self, PolicySet, PrincipalEntry};
-use crate::policy::{Outcome, Policies, Principal, PrincipalKind, Question, Resource, evaluate};
-use crate::sts::assume::context::{AssumeContext, WebClaims};
-use crate::sts::assume::parameters::{AssumeParameters, Checked, check};
+use crate::policy::{
+    Missing, Outcome, Policies, PolicyAnswer, Principal, PrincipalKind, Question, Resource, Side,
+    evaluate,
+};
+use crate::sts::assume::context::{AssumeContext, BUILT_IN_PROVIDERS, WebClaims};
+use crate::sts::assume::parameters::{AssumeParameters, Chaining, Checked, check, is_name};
 use crate::sts::assume::session::{self, Begun, Place};
-use crate::sts::assume::{Asked, Attempt, Grant, Refusal, Refused, Standing};
+use crate::sts::assume::{Asked, Attempt, Caller, Grant, Refusal, Refused, Standing};
 
 /// Decides whether a session of a role may begin.
 pub(super) fn assume(attempt: &Attempt<'_>, role: &str) -> Result<Grant, Box<Refused>> {
@@ -29,10 +32,13 @@ fn decide(attempt: &Attempt<'_>, role: &str, asked: &mut Asked) -> Result<Begun,
     asked.owner = Some(role.owner);
     match attempt.caller.standing {
         Standing::Principal => as_principal(attempt, &role, asked),
-        Standing::WebIdentity => as_web_identity(attempt, &role, asked),
+        Standing::WebIdentity => {
+            let checked = check_web_identity(attempt)?;
+            as_web_identity(attempt, &role, &checked, asked)
+        }
         Standing::Either => match as_principal(attempt, &role, asked) {
             Err(refusal) if may_be_vouched_for(attempt, &refusal) => {
-                as_web_identity(attempt, &role, asked)
+                else_as_web_identity(attempt, &role, refusal, asked)
             }
             decided => decided,
         },
@@ -52,9 +58,9 @@ impl<'a> RoleName<'a> {
                 && arn.region().is_empty()
                 && !arn.partition().is_empty()
                 && arn.resource().strip_prefix("role/").is_some_and(|path| {
-                    path.rsplit('/').next().is_some_and(|name| !name.is_empty())
-                        && !path.contains(char::is_whitespace)
-                        && !path.contains(char::is_control)
+                    let (path, name) = path.rsplit_once('/').unwrap_or(("", path));
+                    let is_of_path = |character: char| character.is_ascii_graphic();
+                    !name.is_empty() && name.chars().all(is_name) && path.chars().all(is_of_path)
                 })
         };
         let arn = Arn::parse(text).filter(|_| text.len() <= ROLE_BYTES_MAX).filter(is_role);
@@ -79,34 +85,64 @@ fn as_principal(
     asked: &mut Asked,
 ) -> Result<Begun, Refusal> {
     let identity = attempt.caller.identity;
-    let checked = check(attempt.parameters, identity, attempt.rules)?;
+    let chaining = Chaining::of(identity);
+    let checked = check(attempt.parameters, identity, chaining, attempt.rules)?;
     asked.session_name = checked.session_name.clone();
-    let principal = decision::principal(identity)
-        .ok_or_else(|| Refusal::denied(AssumeReason::PolicyImplicitDeny))?;
+    let Some(principal) = decision::principal(identity) else {
+        asked.missing.add(Side::CallerIdentity);
+        return Err(Refusal::denied(AssumeReason::PolicyImplicitDeny));
+    };
     begin(&Call { attempt, role, checked: &checked, principal, web: None }, asked)
+}
+
+/// Checks what a web identity asks for, its token included.
+fn check_web_identity(attempt: &Attempt<'_>) -> Result<Checked, Refusal> {
+    let Caller { identity, claims, .. } = *attempt.caller;
+    let parameters = with_claims(attempt.parameters, claims)?;
+    check(&parameters, identity, Chaining::First, attempt.rules)
 }
 
 /// The caller is whom its token's issuer vouches for; nothing else is known of it.
 fn as_web_identity(
     attempt: &Attempt<'_>,
     role: &RoleName<'_>,
+    checked: &Checked,
     asked: &mut Asked,
 ) -> Result<Begun, Refusal> {
-    let identity = attempt.caller.identity;
-    let parameters = with_claims(attempt.parameters, attempt.caller.claims)?;
-    let checked = check(&parameters, identity, attempt.rules)?;
     asked.session_name = checked.session_name.clone();
-    if identity.kind == IdentityKind::Profile {
-        // A session is its role's; no provider vouches for it.
+    let web = WebClaims::of(attempt.caller, &attempt.snapshot.key_sets);
+    let text = web.as_ref().map(|web| provider_principal(role, web));
+    let principal =
+        text.as_deref().and_then(|text| Principal::new(PrincipalKind::WebIdentity, text, None));
+    let (Some(web), Some(principal)) = (&web, principal) else {
+        asked.missing.add(Side::Trust);
         return Err(Refusal::denied(AssumeReason::PolicyImplicitDeny));
+    };
+    begin(&Call { attempt, role, checked, principal, web: Some(web) }, asked)
+}
+
+/// A refused principal asks as a web identity. If that does not help, it is told what lacks where
+/// the role does trust the principal, and of the token's claims nothing.
+fn else_as_web_identity(
+    attempt: &Attempt<'_>,
+    role: &RoleName<'_>,
+    refusal: Refusal,
+    asked: &mut Asked,
+) -> Result<Begun, Refusal> {
+    let Ok(checked) = check_web_identity(attempt) else { return Err(refusal) };
+    let is_principal = decision::principal(attempt.caller.identity).is_some();
+    let is_trusted = is_principal && !asked.missing.has(Side::Trust);
+    let mut as_web = Asked { missing: Missing::default(), ..asked.clone() };
+    let decided = as_web_identity(attempt, role, &checked, &mut as_web);
+    match &decided {
+        Err(second) if is_trusted && second.reason == AssumeReason::PolicyImplicitDeny => {
+            Err(refusal)
+        }
+        Ok(_) | Err(_) => {
+            *asked = as_web;
+            decided
+        }
     }
-    let issuer = attempt.snapshot.key_sets.issuer(&identity.issuer);
-    let spec = issuer.map(|issuer| &**issuer.spec());
-    let web = WebClaims::of(identity, attempt.caller.claims, spec);
-    let text = provider_principal(role, &web.provider);
-    let principal = Principal::new(PrincipalKind::WebIdentity, &text, None)
-        .ok_or_else(|| Refusal::denied(AssumeReason::PolicyImplicitDeny))?;
-    begin(&Call { attempt, role, checked: &checked, principal, web: Some(&web) }, asked)
 }
 
 /// Whether a refused principal may still be let in by its issuer's word. What was denied explicitly
@@ -133,9 +169,7 @@ fn begin(call: &Call<'_>, asked: &mut Asked) -> Result<Begun, Refusal> {
     };
     let set = &*sets.enforced;
     let entry = role.entry(set);
-    for action in call.actions() {
-        authorize(call, set, entry, &action, asked)?;
-    }
+    authorize(call, set, entry, asked)?;
     let Some(entry) = entry else { return Err(Refusal::denied(AssumeReason::UnknownRole)) };
     let place = Place {
         account: role.owner,
@@ -145,25 +179,51 @@ fn begin(call: &Call<'_>, asked: &mut Asked) -> Result<Begun, Refusal> {
         name: role.arn.resource().rsplit('/').next().unwrap_or_default(),
         federated_provider: web.map(|_| call.principal.text),
     };
-    if let Some(policies) = &checked.policies {
-        let account = set.accounts.get(&role.owner);
-        let is_known = |arn: &str| account.is_some_and(|account| account.managed(arn).is_some());
-        if !policies.managed.iter().all(|arn| is_known(arn)) {
-            let message = "`PolicyArns` has a policy that the role's account does not have";
-            return Err(Refusal::invalid(AssumeReason::InvalidRequest, message));
-        }
-    }
     session::begin(attempt, checked, &place)
 }
 
-/// Asks whether one of the call's actions is allowed.
+/// Asks whether all of the call's actions are allowed. All are asked: a deny of one is final,
+/// whatever another one lacks.
 fn authorize(
     call: &Call<'_>,
     set: &PolicySet,
     entry: Option<&PrincipalEntry>,
-    action: &Action,
     asked: &mut Asked,
 ) -> Result<(), Refusal> {
+    let actions: Vec<(Action, Sides)> = call.actions().collect();
+    let answers: Vec<_> =
+        actions.iter().map(|(action, sides)| ask(call, set, entry, action, *sides)).collect();
+    let of = |outcome| answers.iter().filter(move |answer| answer.outcome == outcome);
+    if let Some(denied) = of(Outcome::ExplicitDeny).next() {
+        asked.note(denied);
+        return Err(Refusal::denied(AssumeReason::PolicyExplicitDeny));
+    }
+    let lacking = of(Outcome::ImplicitDeny);
+    let missing = lacking.fold(Missing::default(), |all, answer| all.with(answer.missing));
+    // The role itself comes last, and its statements are those that are told.
+    match (answers.last(), entry) {
+        (Some(last), _) if answers.iter().all(|answer| answer.outcome == Outcome::Allow) => {
+            asked.note(last);
+            Ok(())
+        }
+        (_, known) => {
+            asked.missing = missing;
+            Err(Refusal::denied(match known {
+                Some(_) => AssumeReason::PolicyImplicitDeny,
+                None => AssumeReason::UnknownRole,
+            }))
+        }
+    }
+}
+
+/// Asks whether one action is allowed.
+fn ask<'s>(
+    call: &Call<'s>,
+    set: &'s PolicySet,
+    entry: Option<&'s PrincipalEntry>,
+    action: &'s Action,
+    sides: Sides,
+) -> PolicyAnswer<'s> {
     let Call { attempt, role, checked, principal, web } = *call;
     let identity = attempt.caller.identity;
     let request = AuthzRequest {
@@ -191,34 +251,45 @@ fn authorize(
     let now = attempt.circumstances.now.seconds();
     let own = RequestContext::new(identity, principal, &request, known, now);
     let context = AssumeContext { request: &own, checked, web };
-    let owner = Some(role.owner.as_str());
-    let question = Question { principal, action, resource, owner, context: &context };
-    let answer = evaluate(&question, &policies);
-    asked.note(&answer);
-    match (answer.outcome, entry) {
-        (Outcome::Allow, _) => Ok(()),
-        (Outcome::ExplicitDeny, _) => Err(Refusal::denied(AssumeReason::PolicyExplicitDeny)),
-        (Outcome::ImplicitDeny, None) => Err(Refusal::denied(AssumeReason::UnknownRole)),
-        (Outcome::ImplicitDeny, Some(_)) => Err(Refusal::denied(AssumeReason::PolicyImplicitDeny)),
-    }
+    let owner = Some(match sides {
+        Sides::Both => NOBODYS_ACCOUNT,
+        Sides::ByAccount => role.owner.as_str(),
+    });
+    evaluate(&Question { principal, action, resource, owner, context: &context }, &policies)
+}
+
+/// Whose grants an action needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sides {
+    /// The role's and the caller's own, as across accounts.
+    Both,
+    /// As policies always count: across accounts both.
+    ByAccount,
 }
 
 impl Call<'_> {
-    /// What must be allowed, each of it: passing tags or a source identity is an action of its own.
-    /// The role itself comes last, so that its statements are those that are told.
-    fn actions(&self) -> impl Iterator<Item = Action> {
+    /// What must be allowed, each of it: passing tags or a source identity is an action of its own,
+    /// which a session needs its own permission for (facts: iam.md section 5.1).
+    fn actions(&self) -> impl Iterator<Item = (Action, Sides)> {
         let assume = match self.web {
             None => "sts:AssumeRole",
             Some(_) => "sts:AssumeRoleWithWebIdentity",
         };
         let tags = (!self.checked.tags.is_empty()).then_some("sts:TagSession");
         let source = self.checked.source_identity.is_some().then_some("sts:SetSourceIdentity");
-        [tags, source, Some(assume)].into_iter().flatten().filter_map(Action::parse)
+        let of_further = match self.checked.chaining {
+            Chaining::Chained => Sides::Both,
+            Chaining::First => Sides::ByAccount,
+        };
+        let further = [tags, source].into_iter().flatten().map(move |name| (name, of_further));
+        let all = further.chain([(assume, Sides::ByAccount)]);
+        all.filter_map(|(name, sides)| Some((Action::parse(name)?, sides)))
     }
 }
 
 /// The principal that trust policies name an issuer's identities by.
-fn provider_principal<'a>(role: &RoleName<'_>, provider: &'a str) -> Cow<'a, str> {
+fn provider_principal<'a>(role: &RoleName<'_>, web: &'a WebClaims) -> Cow<'a, str> {
+    let provider = &*web.provider;
     if BUILT_IN_PROVIDERS.contains(&provider) {
         return Cow::Borrowed(provider);
     }
@@ -238,15 +309,16 @@ fn with_claims<'a>(
     }
     let mut parameters = parameters.clone();
     if let Some(source) = source {
-        let text = source.as_str().ok_or_else(|| malformed(SOURCE_IDENTITY_CLAIM))?;
+        let refused = || malformed(AssumeReason::InvalidSourceIdentity, SOURCE_IDENTITY_CLAIM);
+        let text = source.as_str().ok_or_else(refused)?;
         // Two that differ: the token's issuer and the caller can't both be right.
         if parameters.source_identity.as_deref().is_some_and(|own| own != text) {
-            return Err(malformed(SOURCE_IDENTITY_CLAIM));
+            return Err(refused());
         }
         parameters.source_identity = Some(text.into());
     }
     if let Some(tags) = tags {
-        let refused = || malformed(TAGS_CLAIM);
+        let refused = || malformed(AssumeReason::InvalidTags, TAGS_CLAIM);
         let members = tags.as_object().ok_or_else(refused)?;
         let principal_tags = match members.get("principal_tags") {
             None => &Map::new(),
@@ -272,21 +344,16 @@ fn with_claims<'a>(
     Ok(Cow::Owned(parameters))
 }
 
-fn malformed(claim: &str) -> Refusal {
-    let message = format!("the token's claim `{claim}` is malformed");
-    Refusal::invalid(AssumeReason::InvalidTags, message)
+fn malformed(reason: AssumeReason, claim: &str) -> Refusal {
+    Refusal::invalid(reason, format!("the token's claim `{claim}` is malformed"))
 }
 
 const TAGS_CLAIM: &str = "https://aws.amazon.com/tags";
 const SOURCE_IDENTITY_CLAIM: &str = "https://aws.amazon.com/source_identity";
 
-/// Issuers that trust policies name without an ARN.
-const BUILT_IN_PROVIDERS: [&str; 4] = [
-    "accounts.google.com",
-    "cognito-identity.amazonaws.com",
-    "graph.facebook.com",
-    "www.amazon.com",
-];
+/// An account that no caller is of.
+const NOBODYS_ACCOUNT: &str = "";
 
-/// The longest ARN of a role.
-const ROLE_BYTES_MAX: usize = 2048;
+/// The longest ARN of a role: AWS's longest path and name take 577 characters of it. With a
+/// session's name it is within what a claim may have.
+const ROLE_BYTES_MAX: usize = 800;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::event::AssumeReason;
 use crate::iam::{AccountId, Arn, Identity, IdentityKind, Session};
 use crate::policy::set::PrincipalEntry;
-use crate::sts::assume::parameters::{CHAINED_SECONDS_MAX, Checked};
+use crate::sts::assume::parameters::{CHAINED_SECONDS_MAX, Chaining, Checked, too_large};
 use crate::sts::assume::{Asked, Attempt, Grant, Refusal};
-use crate::token::session_arn;
+use crate::token::{session_arn, session_claims};
 
 /// What a session is of.
 pub(super) struct Place<'a> {
@@ -38,13 +38,14 @@ impl Begun {
     }
 }
 
-/// Makes a session, if its role allows its length. Only who may assume the role is told how long it
-/// lasts at most.
+/// Makes a session, if its role allows its length and its account has its policies. Only who may
+/// assume the role is told of either.
 pub(super) fn begin(
     attempt: &Attempt<'_>,
     checked: &Checked,
     place: &Place<'_>,
 ) -> Result<Begun, Refusal> {
+    check_managed(attempt, checked, place)?;
     let duration_seconds = duration(attempt, checked, place)?;
     let caller = attempt.caller.identity;
     let now = attempt.circumstances.now.seconds();
@@ -80,20 +81,58 @@ pub(super) fn begin(
             name: checked.session_name.clone(),
             transitive_tags: transitive,
             source_identity: checked.source_identity_of_session().map(Into::into),
-            chained: checked.chained,
+            chained: checked.chaining == Chaining::Chained,
             federated_provider: place.federated_provider.map(Into::into),
             policies: checked.policies.clone(),
         })),
     };
+    check_size(attempt, &identity)?;
     Ok(Begun { identity, duration_seconds, role_id: place.entry.id.clone() })
 }
+
+/// A session policy is one of the role's account.
+fn check_managed(
+    attempt: &Attempt<'_>,
+    checked: &Checked,
+    place: &Place<'_>,
+) -> Result<(), Refusal> {
+    let Some(policies) = &checked.policies else { return Ok(()) };
+    let sets = attempt.snapshot.policies.as_ref();
+    let account = sets.and_then(|sets| sets.enforced.accounts.get(&place.account));
+    let is_known = |arn: &str| account.is_some_and(|account| account.managed(arn).is_some());
+    if policies.managed.iter().all(|arn| is_known(arn)) {
+        return Ok(());
+    }
+    let message = "`PolicyArns` has a policy that the role's account does not have";
+    Err(Refusal::invalid(AssumeReason::InvalidRequest, message))
+}
+
+/// Quotes in policies and keys of transitive tags take more room in a token than they have
+/// themselves, and names of logins are there too: what counts is the token.
+fn check_size(attempt: &Attempt<'_>, identity: &Identity) -> Result<(), Refusal> {
+    let bytes = session_claims(identity, attempt.rules).map_or(0, |claims| claims.len());
+    if bytes <= CLAIMS_BYTES_MAX {
+        return Ok(());
+    }
+    Err(too_large(format!(
+        "with policies and tags the session's token has {bytes} bytes; the most are \
+         {CLAIMS_BYTES_MAX}"
+    )))
+}
+
+/// As many are 6,827 characters of a token, so that it stays below the 8 KiB that upstreams usually
+/// take as a header, with its header and the signature of an RSA key of 4,096 bits.
+const CLAIMS_BYTES_MAX: usize = 5 << 10;
 
 fn duration(attempt: &Attempt<'_>, checked: &Checked, place: &Place<'_>) -> Result<u32, Refusal> {
     let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
     let most = seconds(attempt.rules.duration_max);
     let most = place.entry.session_seconds_max.map_or(most, |own| own.min(most));
     let Some(wanted) = checked.duration_seconds else {
-        let most = if checked.chained { most.min(CHAINED_SECONDS_MAX) } else { most };
+        let most = match checked.chaining {
+            Chaining::Chained => most.min(CHAINED_SECONDS_MAX),
+            Chaining::First => most,
+        };
         return Ok(seconds(attempt.rules.duration_default).min(most));
     };
     if most < wanted {

@@ -96,6 +96,8 @@ pub(super) struct Granted {
 pub(super) struct Identified {
     pub(super) token: Box<str>,
     pub(super) identity: Arc<Identity>,
+    /// That of the user or of the session's role.
+    pub(super) unique_id: Box<str>,
     pub(super) now: UnixMillis,
 }
 

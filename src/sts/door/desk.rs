@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::decision;
 use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
 use crate::event::{AssumeEvent, AssumeReason, DetectionEvent, EventIds, StatementNote};
@@ -158,7 +159,8 @@ impl Desk {
         let identified = token.ok_or(Refusal::NoToken).and_then(|token| {
             let identity = self.verify(&snapshot, token, visit.now)?;
             refuse_revoked(&snapshot, &identity)?;
-            Ok(Identified { token: token.into(), identity, now: visit.now })
+            let unique_id = unique_id(&snapshot, &identity);
+            Ok(Identified { token: token.into(), identity, unique_id, now: visit.now })
         });
         match identified {
             Ok(identified) => Ok(visit.dialect.identified(&identified, visit.id)),
@@ -450,6 +452,16 @@ fn refuse_revoked(snapshot: &Snapshot, identity: &Identity) -> Result<(), Refusa
         Some(session) if snapshot.revocations.revokes(session) => Err(Refusal::Revoked),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The id that the policies know of a user or a session's role, else the identity's own.
+fn unique_id(snapshot: &Snapshot, identity: &Identity) -> Box<str> {
+    let known = || {
+        let set = &snapshot.policies.as_ref()?.enforced;
+        let entry = set.principal(&decision::principal(identity)?)?;
+        Some(entry.id.clone()).filter(|id| !id.is_empty())
+    };
+    known().unwrap_or_else(|| identity.id.clone())
 }
 
 /// The rules for a token that is for some audiences alone; `None` if one of them is foreign.

@@ -299,6 +299,19 @@ fn session_tags_are_apart_without_regard_to_letter_case() {
     };
     assert_eq!(tags(json!({ "team": "a", "site": "b" })), Ok(2));
     assert_eq!(tags(json!({ "team": "a", "Team": "b" })), Err(invalid("session_tags")));
+    assert_eq!(tags(json!({ "teamς": "a", "teamσ": "b" })), Err(invalid("session_tags")));
+}
+
+#[test]
+fn session_tags_are_as_long_as_those_of_aws_in_characters() {
+    let tags = |key: usize, value: usize| {
+        let tags = json!({ "é".repeat(key): "字".repeat(value) });
+        mapped_of(json!({ "tenant": { "id": "acme" }, "sub": "robot", "tags": tags }))
+            .map(|identity| identity.session_tags.len())
+    };
+    assert_eq!(tags(128, 256), Ok(1));
+    assert_eq!(tags(129, 256), Err(invalid("session_tags")));
+    assert_eq!(tags(128, 257), Err(invalid("session_tags")));
 }
 
 #[test]
@@ -346,7 +359,7 @@ fn present_claims_of_a_mapping_must_be_of_their_type() {
         (json!({ "tags": ["a"] }), "session_tags"),
         (json!({ "tags": { "a": 1 } }), "session_tags"),
         (json!({ "tags": { "": "x" } }), "session_tags"),
-        (json!({ "tags": { "a": "x".repeat(TAG_VALUE_BYTES_MAX + 1) } }), "session_tags"),
+        (json!({ "tags": { "a": "x".repeat(TAG_VALUE_CHARS_MAX + 1) } }), "session_tags"),
         (json!({ "tags": { "a": "\r" } }), "session_tags"),
         (json!({ "amr": "mfa" }), "mfa"),
         (json!({ "sub": 5 }), "principal"),
@@ -380,4 +393,14 @@ fn a_value_can_not_leave_its_part_of_the_principal() {
         assert_eq!(filled(early, json!({ "org": org, "sub": "s" })), Err(invalid("principal")));
     }
     assert_eq!(filled("{sub", json!({ "sub": "s" })), Err(invalid("principal")));
+}
+
+#[test]
+fn what_limits_a_session_is_not_lost_by_another_mapping() {
+    for claim in ["session_policy", "session_policy_arns"] {
+        let ibm = json!({ "iam_id": "IBMid-1", "account": { "bss": ACCOUNT }, claim: "x" });
+        assert_eq!(ibm_of(ibm), Err(invalid("session_policy")), "{claim}");
+        let mapped = json!({ "tenant": { "id": "acme" }, "sub": "robot", claim: "x" });
+        assert_eq!(mapped_of(mapped), Err(invalid("session_policy")), "{claim}");
+    }
 }

@@ -110,6 +110,17 @@ fn a_profile_has_its_id_as_subject() {
 }
 
 #[test]
+fn a_role_with_the_name_of_a_profile_is_a_role() {
+    let mut identity = session();
+    let role = "arn:aws:iam::222222222222:role/Profile-1";
+    identity.id = role.into();
+    Arc::make_mut(identity.session.as_mut().unwrap()).role = role.into();
+    let claims = payload(&identity);
+    let expect = (&json!(&*identity.principal), &json!("Role"));
+    assert_eq!((&claims["sub"], &claims["sub_type"]), expect);
+}
+
+#[test]
 fn a_login_has_no_session_claims() {
     let login = Identity { session: None, ..session() };
     assert_eq!(session_claims(&login, &rules()), None);

@@ -80,7 +80,8 @@ fn a_token_passes_for_an_api_key() {
     assert!(matches!(read(&form(&scoped)), Call::Refused(_)));
     let identity = Arc::new(person());
     let now = UnixMillis((identity.expires_at.0 - 60) * 1000);
-    let answer = identified(&Identified { token: "a.b.c".into(), identity, now }, ID);
+    let unique_id = "".into();
+    let answer = identified(&Identified { token: "a.b.c".into(), identity, unique_id, now }, ID);
     let body: Value = serde_json::from_str(&text_of(answer)).unwrap();
     assert_eq!(body["access_token"], "a.b.c");
     assert_eq!((&body["expires_in"], &body["expiration"]), (&json!(60), &json!(1_760_108_597)));

@@ -51,7 +51,7 @@ pub(in crate::sts::door) fn identified(identified: &Identified, id: Uuid) -> Ans
     let Identity { principal, account, .. } = &*identified.identity;
     let body = result("GetCallerIdentity", id, |xml| {
         xml.text("Arn", principal);
-        xml.text("UserId", &role_user(&identified.identity.id, &identified.identity));
+        xml.text("UserId", &role_user(&identified.unique_id, &identified.identity));
         xml.text("Account", account.as_ref().map_or("", |account| account.as_str()));
     });
     answer(StatusCode::OK, body, id)

@@ -245,14 +245,16 @@ fn a_session_is_told_as_aws_tells_it() {
 fn a_caller_is_told_who_it_is() {
     let of = |identity| {
         let identity = std::sync::Arc::new(identity);
-        let identified = Identified { token: "t".into(), identity, now: UnixMillis(0) };
+        let unique_id = "AROADEPLOY".into();
+        let now = UnixMillis(0);
+        let identified = Identified { token: "t".into(), identity, unique_id, now };
         lines(identified_answer(&identified))
     };
     insta::assert_snapshot!(of(person()), @r#"
     <GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
     <GetCallerIdentityResult>
     <Arn>arn:aws:iam::222222222222:user/ana</Arn>
-    <UserId>ana</UserId>
+    <UserId>AROADEPLOY</UserId>
     <Account>222222222222</Account>
     </GetCallerIdentityResult>
     <ResponseMetadata>
@@ -264,7 +266,7 @@ fn a_caller_is_told_who_it_is() {
     <GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
     <GetCallerIdentityResult>
     <Arn>arn:aws:sts::111111111111:assumed-role/Deploy/ana</Arn>
-    <UserId>arn:aws:iam::111111111111:role/ci/Deploy:ana</UserId>
+    <UserId>AROADEPLOY:ana</UserId>
     <Account>111111111111</Account>
     </GetCallerIdentityResult>
     <ResponseMetadata>
