@@ -17,7 +17,9 @@ use crate::clock::UnixMillis;
 use crate::decision;
 use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
-use crate::event::{AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, EventIds, StatementNote};
+use crate::event::{
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, EventIds, StatementNote,
+};
 use crate::iam::{AccountId, Arn, Identity, RequestOrigin};
 use crate::proxy::{self, Peer};
 use crate::snapshot::{Snapshot, SnapshotReader};
