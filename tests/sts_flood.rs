@@ -50,7 +50,8 @@ fn a_flood_of_attempts_is_refused_and_touches_no_request() {
     let grown_kib = after_kib.saturating_sub(before_kib);
     assert!(grown_kib < GROWN_KIB_MAX, "{before_kib} KiB became {after_kib} KiB");
     let counted = gate.metrics().sum("crossgate_assume_total", &[]);
-    assert_eq!(counted, f64::from(u32::try_from(5 * ATTEMPTS).unwrap()));
+    let attempts = f64::from(u32::try_from(5 * ATTEMPTS).unwrap());
+    assert!((counted - attempts).abs() < f64::EPSILON, "{counted} of {attempts} are counted");
     let lost = gate.metrics().sum("crossgate_events_lost_total", &[]);
     assert!(lost.abs() < f64::EPSILON, "{lost} events are lost");
 }

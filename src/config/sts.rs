@@ -29,6 +29,9 @@ pub struct StsConfig {
     pub keys: KeysSpec,
     /// What holds for every session.
     pub rules: StsRules,
+    /// Of the audiences of session tokens those that mean this proxy: a token that was asked for
+    /// others alone is not for it.
+    pub own_audiences: Vec<Box<str>>,
 }
 
 impl StsConfig {
@@ -37,7 +40,7 @@ impl StsConfig {
     pub fn issuer(&self) -> IssuerSpec {
         IssuerSpec {
             issuer: self.rules.issuer.clone(),
-            audiences: self.rules.audiences.clone(),
+            audiences: self.own_audiences.clone(),
             algorithms: Algorithm::OF_SESSIONS.to_vec(),
             jwks: JwksSource {
                 location: JwksLocation::File(self.keys.jwks_file()),
@@ -67,6 +70,7 @@ impl Config {
             Some(new) => StsConfig {
                 tls: old.tls.map(|files| new.tls.unwrap_or(files)),
                 rules: StsRules { issuer: old.rules.issuer, ..new.rules },
+                own_audiences: new.own_audiences,
                 ..old
             },
         });
@@ -107,18 +111,22 @@ pub(super) fn read(
     let audiences = read_audiences(reader, root, table, issuers);
     let watch = table.get("watch").map_or_else(WatchRules::default, |it| read_watch(reader, it));
     let ListenerSpec { address, tls } = socket?;
+    let audiences = audiences?;
     Some(StsConfig {
+        own_audiences: own_audiences(&audiences, issuers),
         address,
         tls,
         keys: keys?,
-        rules: StsRules {
-            issuer: issuer?,
-            audiences: audiences?,
-            duration_default,
-            duration_max,
-            watch,
-        },
+        rules: StsRules { issuer: issuer?, audiences, duration_default, duration_max, watch },
     })
+}
+
+/// The audiences that `issuers` name too; all, where they name none of them.
+fn own_audiences(audiences: &[Box<str>], issuers: &[IssuerSpec]) -> Vec<Box<str>> {
+    let named: Vec<_> = issuers.iter().flat_map(|issuer| &issuer.audiences).collect();
+    let own: Vec<_> = audiences.iter().filter(|own| named.contains(own)).cloned().collect();
+    let is_picky = issuers.iter().all(|issuer| !issuer.audiences.is_empty());
+    if own.is_empty() || !is_picky { audiences.to_vec() } else { own }
 }
 
 fn read_issuer(
@@ -390,6 +398,17 @@ mod tests {
         let sts = read("duration: { max: 30m }").sts.unwrap();
         let half = Duration::from_mins(30);
         assert_eq!((sts.rules.duration_default, sts.rules.duration_max), (half, half));
+    }
+
+    #[test]
+    fn session_tokens_for_other_services_alone_are_not_for_this_proxy() {
+        let own = |audiences: &str| {
+            let sts = read(&format!("audiences: [{audiences}]")).sts.unwrap();
+            sts.issuer().audiences.join(" ")
+        };
+        assert_eq!(own("three, payments, one"), "three one");
+        assert_eq!(own("payments, billing"), "payments billing");
+        assert_eq!(read("").sts.unwrap().issuer().audiences.join(" "), "one two three");
     }
 
     #[test]
