@@ -169,6 +169,38 @@ fn a_session_is_what_was_asked_for() {
     }
 }
 
+/// Token exchange passes over a parameter without a value: the session would have no limit, or not the
+/// name that was meant.
+#[test]
+fn an_option_without_a_value_begins_no_session() {
+    let RoleWorld { world, sts } = start(trusts_user(&json!({})));
+    let (url, role, login) = (format!("http://{sts}"), role_arn("deploy"), world.user(OWNER));
+    let policy = world.gate.path("session-policy.json");
+    let policy = policy.to_str().unwrap();
+    let given = ["--url", &url, "--role", &role, "--token", &login];
+    let with = |more: &[&str]| assume_with(&[&given[..], more].concat(), None, "");
+    assert_eq!(with(&[]).code, Some(0));
+    let refused = |more: &[&str], what: &str, hint: &str| {
+        let ran = with(more);
+        assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{more:?}: {}", ran.errors);
+        assert!(ran.errors.starts_with(&format!("error: {what}")), "{more:?}: {}", ran.errors);
+        assert!(ran.errors.contains(&format!("; hint: {hint}")), "{more:?}: {}", ran.errors);
+    };
+    for blank in ["", " ", "\n", "\t \r\n\n"] {
+        std::fs::write(policy, blank).unwrap();
+        refused(&["--policy", policy], "the session policy `", "write a policy to it, or");
+    }
+    refused(&["--policy", "/dev/null"], "the session policy `/dev/null` is empty: ", "write");
+    for option in ["--external-id", "--source-identity", "--session-name", "--transitive-tag"] {
+        refused(&[option, ""], &format!("`{option}` is empty"), "give it a value, or");
+    }
+    refused(&["--tag", "=red"], "`--tag` number 1 has no key", "`KEY=VALUE`");
+
+    let ended = world.gate.finish();
+    let attempts = ended.events.iter().filter(|it| it.to_string().contains("sts.role.assume"));
+    assert_eq!(attempts.count(), 1, "nothing was sent but the good one");
+}
+
 #[test]
 fn whatever_is_wrong_with_role_or_external_id_is_one_refusal_that_repeats_nothing() {
     let condition = json!({ "StringEquals": { "sts:ExternalId": EXTERNAL_ID } });
