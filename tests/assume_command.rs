@@ -157,9 +157,9 @@ fn a_session_is_what_was_asked_for() {
     assert_eq!(seconds("exp") - seconds("iat"), 900);
 
     for (more, names) in [
-        (&["--duration", "13h"][..], "Duration"),
-        (&["--duration", "1m"], "Duration"),
-        (&["--session-name", "a b"], "SessionName"),
+        (&["--duration", "13h"][..], "`duration_seconds`"),
+        (&["--duration", "1m"], "`duration_seconds`"),
+        (&["--session-name", "a b"], "`role_session_name`"),
     ] {
         let refused = with(more);
         assert_eq!((refused.code, &*refused.out), (Some(1), ""), "{more:?}: {}", refused.errors);

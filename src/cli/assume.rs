@@ -104,7 +104,8 @@ enum AssumeError {
     )]
     Blank { option: &'static str },
     #[error(
-        "the session policy `{}` is empty: the session would have no limit; hint: write a policy to it, or leave `--policy` out", path.display()
+        "the session policy `{}` is empty: the session would have no limit; hint: write a policy to it, or leave `--policy` out",
+        path.display()
     )]
     BlankPolicy { path: PathBuf },
     #[error("`--duration` is {0}")]
