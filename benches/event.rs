@@ -12,7 +12,10 @@ use crossgate::event::frame::{self, Record};
 use crossgate::event::log::{Appended, EventAppender, EventLog};
 use crossgate::event::query::Query;
 use crossgate::event::wire::Renderer;
-use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput, StatementNote};
+use crossgate::event::{
+    AssumeEvent, AssumeReason, AssumeTarget, DecidedBy, Door, EvalEvent, EventIds, EventsConfig,
+    PolicyInput, StatementNote,
+};
 use crossgate::iam::{
     AccountId, Identity, IdentityKind, IdentityType, Recording, RouteContext, RouteKey,
     RouteValues, Transport,
@@ -154,6 +157,67 @@ fn encode_of_policies(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         frame.clear();
         frame::encode_eval(black_box(&event), &mut frame);
+    });
+}
+
+/// An attempt to begin a session that began.
+fn attempt(identity: &Identity) -> AssumeEvent<'_> {
+    let id = EventIds::with_seed(1).next(UnixMillis(1_760_105_007_410));
+    AssumeEvent {
+        id,
+        time: UnixMillis(1_760_105_007_410),
+        correlation_id: "4bf92f3577b34da6a3ce929d0e0e4736",
+        target: AssumeTarget::Role,
+        initiator: Some(identity),
+        owner: AccountId::parse("59bcbfa6ea2f006b4ed7094c1a08dcdd").ok(),
+        role: "arn:aws:iam::59bcbfa6ea2f006b4ed7094c1a08dcdd:role/deploy",
+        session_name: "ci-17",
+        duration_seconds: Some(3600),
+        door: Door::AwsQuery,
+        has_external_id: true,
+        source_identity: "",
+        decision: Decision::Permit,
+        reason: AssumeReason::PolicyAllow,
+        status: 200,
+        statements: &[StatementNote {
+            policy: "trust policy",
+            sid: "",
+            index: 0,
+            effect: Effect::Allow,
+        }],
+        missing: Missing::default(),
+        session: Some((id, UnixSeconds(1_760_108_607))),
+        source_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
+        agent: "aws-cli/2",
+        revision: 17,
+    }
+}
+
+/// The frame of an attempt to begin a session.
+#[divan::bench]
+fn encode_of_attempt(bencher: Bencher<'_, '_>) {
+    let identity = identity();
+    let event = attempt(&identity);
+    let mut frame = Vec::with_capacity(frame::ASSUME_FRAME_BYTES_MAX);
+    bencher.bench_local(|| {
+        frame.clear();
+        frame::encode_assume(black_box(&event), &mut frame);
+    });
+}
+
+/// From its frame to its line.
+#[divan::bench]
+fn render_of_attempt(bencher: Bencher<'_, '_>) {
+    let (identity, mut frame) = (identity(), Vec::new());
+    frame::encode_assume(&attempt(&identity), &mut frame);
+    let mut renderer = Renderer::new("orders-7d4f");
+    let mut line = Vec::with_capacity(4096);
+    bencher.bench_local(|| {
+        line.clear();
+        if let Ok(record) = frame::decode(black_box(&frame)) {
+            renderer.render(&mut line, 4711, &record);
+        }
+        line.len()
     });
 }
 

@@ -75,13 +75,14 @@ fn the_story_comes_out_and_leaves_nothing_behind() {
         let count = found.strip_prefix(&query).unwrap().strip_suffix(" events").unwrap();
         count.trim().parse::<usize>().unwrap()
     };
-    assert_eq!(enforced("false", "Deny"), 3);
+    // Three by the perimeter's settings, and the session that a candidate takes for a stranger.
+    assert_eq!(enforced("false", "Deny"), 4);
     // What never ran: all that was recorded of Parcel at acme-shop, and the stranger's request there.
-    let replayed = line(&text, "With an empty allowlist of acme-shop, crossgate replay:");
+    let replayed = line(&text, "With acme-shop's allowlist empty, crossgate replay:");
     assert!(replayed.ends_with(" newly denied, of Parcel, Stray"), "{replayed}");
     assert!(100 < enforced("false", "Permit"));
-    // Two of the perimeter, the rest of the encrypted order.
-    assert!(2 + 3 <= enforced("true", "Deny"));
+    // Two of the perimeter, three of the roles, the rest of the encrypted order.
+    assert!(2 + 3 + 3 <= enforced("true", "Deny"));
     assert!(line(&text, "Everything").starts_with("Everything came out as expected."));
 }
 
@@ -106,13 +107,57 @@ fn the_encrypted_order_is_refused_explained_mended_and_allowed() {
 }
 
 #[test]
-fn the_story_is_one_plain_screen_without_tokens() {
+fn roles_replace_permissions_and_guesses_are_noticed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let text = String::from_utf8(once(temporary.path()).stdout).unwrap();
+    let (_, act) = text.split_once("\n5  Roles ").unwrap();
+    let (act, records) = act.split_once("\n6  ").unwrap();
+    let act = lines(act);
+    let of = |who: &str| -> Vec<String> {
+        let after = act.lines().skip_while(|line| !line.starts_with(who)).enumerate();
+        let own = after.take_while(|(number, line)| *number == 0 || line.starts_with('4'));
+        own.map(|(_, line)| line.strip_prefix(who).unwrap_or(line).trim().to_owned()).collect()
+    };
+    assert_eq!(
+        of("kim of acme-dev 111111111111"),
+        [
+            "200 changes order 9 of acme-dev, at home",
+            "403 but not order 9 of acme-pay: external_account_denied",
+            "403 AssumeRole production-fix by password alone: AccessDenied",
+        ]
+    );
+    assert_eq!(
+        of("kim in production-fix"),
+        [
+            "200 changes order 9 of acme-pay: the session is acme-pay's own",
+            "403 but not order 9 of acme-dev: policy_denied",
+        ]
+    );
+    for told in [
+        "| recorded: initiator.id arn:aws:iam::333333333333:role/production-fix, authnId IBMid-KIM\n",
+        "403 no such role: the same answer; its event says unknown_role\n",
+        "| crossgate events query 'action:\"crossgate.detection.external_id_guessing\"': 1 event\n",
+        "| 3 external IDs in vain, by arn:aws:iam::444444444444:user/IBMid-PAT\n",
+        "| crossgate_detections_total{name=\"external_id_guessing\"} 1\n",
+        "kim in production-fix 401 unauthenticated, 20 times, by the token that worked\n",
+        "pat in parcel-tracking 200 as before: another role\n",
+    ] {
+        assert!(act.contains(told), "no `{told}` in {act}");
+    }
+    let candidate = "1 x kim@acme.example of acme-pay at acme-dev candidate: limited\n";
+    assert!(lines(records).contains(candidate), "{records}");
+}
+
+#[test]
+fn the_story_is_plain_and_short_and_tells_no_secret() {
     let temporary = tempfile::tempdir().unwrap();
     let text = String::from_utf8(once(temporary.path()).stdout).unwrap();
     let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(widest <= 100, "{widest} columns: {text}");
-    assert!(text.lines().count() <= 70, "{} lines", text.lines().count());
-    assert!(!text.contains("eyJ"), "a token: {text}");
+    assert!(text.lines().count() <= 110, "{} lines", text.lines().count());
+    for secret in ["eyJ", EXTERNAL_ID] {
+        assert!(!text.contains(secret), "`{secret}` in {text}");
+    }
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
 }
 
@@ -245,9 +290,8 @@ fn printed_commands_explain_and_mend_the_encrypted_order() {
     let mut running = Running::start(&mut demo(temporary.path()));
     let text = running.invitation();
     let (_, text) = text.split_once("\n4  Share an encrypted order").unwrap();
-    let is_command = |line: &&str| !line.starts_with('#') && !line.is_empty();
-    let commands: Vec<&str> = text.lines().skip(1).filter(is_command).collect();
-    let [refused, explain, access, check, mend, allowed, _] = commands[..] else {
+    let (text, _) = text.split_once("\n5  ").unwrap();
+    let [refused, explain, access, check, mend, allowed] = commands(text)[..] else {
         panic!("{text}");
     };
 
@@ -257,7 +301,8 @@ fn printed_commands_explain_and_mend_the_encrypted_order() {
     assert!(words(&shell(explain)).contains(LACK));
     assert!(!shell(access).contains("IBMid-PAT"));
     let doubts = "this is encrypted with does not let it in";
-    assert!(shell(check).contains(doubts));
+    let checked = shell(check);
+    assert!(checked.contains(doubts) && !checked.contains("third party"), "{checked}");
 
     shell(mend);
     assert!(is_answered(allowed, "200"), "`{mend}` is not in force");
@@ -266,6 +311,52 @@ fn printed_commands_explain_and_mend_the_encrypted_order() {
     assert!(!shell(check).contains(doubts));
     assert_eq!(running.interrupt(), Some(0));
     assert!(is_empty(temporary.path()), "files are left");
+}
+
+#[test]
+fn printed_commands_begin_use_and_end_sessions_of_roles() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut running = Running::start(&mut demo(temporary.path()));
+    let text = running.invitation();
+    let (_, text) = text.split_once("\n5  Begin a session of a role").unwrap();
+    let [by_password, begin, production, home, vendor, guesses, noticed, end, ended, _] =
+        commands(text)[..]
+    else {
+        panic!("{text}");
+    };
+    // One shell has all of it, as somebody who pastes them: the session's token is in a variable.
+    let lines = [by_password, begin, production, home, vendor, guesses, end, ended];
+    let script = lines.join("\necho; echo ==\n");
+    let quick = "curl() { command curl --silent --max-time 10 \"$@\"; }";
+    let output = shell(&format!("{quick}\n{script}"));
+    let answers: Vec<&str> = output.split("\n==\n").collect();
+    let [by_password, begun, production, home, vendor, guesses, end, ended] = answers[..] else {
+        panic!("{output}");
+    };
+    for (answer, status) in
+        [(by_password, "403"), (production, "200"), (home, "403"), (vendor, "200"), (ended, "401")]
+    {
+        assert!(answer.trim().starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    assert!(by_password.contains("<Code>AccessDenied</Code>"), "{by_password}");
+    assert!(production.contains("\"x-crossgate-account\":\"333333333333\""), "{production}");
+    assert!(home.contains("\"code\":\"policy_denied\""), "{home}");
+    assert!(vendor.contains("<SessionToken>eyJ"), "{vendor}");
+    assert_eq!((begun.trim(), guesses.matches("AccessDenied").count()), ("", 3), "{guesses}");
+    assert!(end.trim().starts_with("ended: the sessions of arn:aws:iam::333333333333:"), "{end}");
+    let is_noticed = (0..POLLS_MAX).any(|_| {
+        std::thread::sleep(POLL_INTERVAL);
+        shell(noticed).contains("external_id_guessing")
+    });
+    assert!(is_noticed, "`{noticed}` finds nothing");
+    assert_eq!(running.interrupt(), Some(0));
+    assert!(is_empty(temporary.path()), "files are left");
+}
+
+/// The lines of a section below its heading that are no comments.
+fn commands(section: &str) -> Vec<&str> {
+    let is_command = |line: &&str| !line.starts_with('#') && !line.is_empty();
+    section.lines().skip(1).filter(is_command).collect()
 }
 
 /// The answer to a printed `curl` line.
@@ -284,6 +375,9 @@ fn is_answered(command: &str, status: &str) -> bool {
 /// The side that lacks a grant, in words.
 const LACK: &str = "lacking: the key policy of arn:aws:kms:eu-central-1:333333333333:key/orders \
     does not let account 444444444444 use the key for kms:Decrypt";
+
+/// The external ID of the demo's vendor.
+const EXTERNAL_ID: &str = "K7QWT9XM-4HVPB2ZC-Y6RNJ3SD-F8GLE5AU";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Ten seconds, for a machine with much else to do.

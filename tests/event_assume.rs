@@ -1,7 +1,7 @@
 //! Events of the token service on real files: their place in the log, their counts, queries for them.
 //! A process of its own: the metrics recorder is global.
 
-#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

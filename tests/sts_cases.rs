@@ -14,6 +14,7 @@
 //! | `identity`, `boundary` | policies of the caller |
 //! | `scp`, `rcp` | levels above the caller's account, and above the role's |
 //! | `given` | changes what the file gives (RFC 7396) |
+//! | `gone` | an issuer that is taken out between token and call |
 //! | `expect` | `{ "granted": {…} }` with what the session is at least, or `{ "refused", "reason", "missing", "says" }` |
 //! | `then` | what the session may do: `action`, `resource`, `owner`, `at`, `given`; `expect`, `missing`, `perimeter` |
 //!
@@ -67,9 +68,14 @@ fn every_rule_of_assuming_roles_has_its_answer() {
 /// What is not as a case says.
 fn check(case: &Value) -> Vec<String> {
     let at = case["at"].as_u64().unwrap_or(NOW);
-    let world = World::new(&case["given"]);
+    let mut world = World::new(&case["given"]);
     let expect = case["expect"].as_object().unwrap();
-    match (world.call(case, at), expect.get("granted")) {
+    let caller = world.caller(&case["caller"], at);
+    if let Some(gone) = case["gone"].as_str() {
+        world.forget(gone);
+    }
+    let decided = world.assume(&caller, case.get("as"), &case["asks"], at);
+    match (decided, expect.get("granted")) {
         (Ok(grant), Some(expected)) => {
             let mut problems = differences(expected, &granted(&grant));
             problems.extend(unsound(&world, &grant, at));

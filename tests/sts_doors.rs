@@ -436,6 +436,15 @@ fn each_attempt_makes_one_event() {
         assert_eq!(id, *caller, "{event}");
         assert_eq!(event["initiator"]["host"]["address"], "127.0.0.1", "{event}");
         assert_eq!(event["initiator"]["host"]["agent"], "a test", "{event}");
+        let request = &event["requestData"];
+        match request["protocol"].as_str() {
+            Some("assume_role") => assert_eq!(request["sessionName"], "release", "{event}"),
+            Some("ibm") if *reason == "profile_trusts" => {
+                assert_eq!(request["profileId"], PROFILE, "{event}");
+                assert_eq!(event["target"]["id"], PROFILE, "{event}");
+            }
+            _ => {}
+        }
     }
     let identify = [("Action", "GetCallerIdentity"), ("Version", "2011-06-15")];
     let others = [

@@ -24,10 +24,10 @@ use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::cli::demo::cast::{Caller, DEV, OWNERS, PAY, SHOP};
+use crate::cli::demo::cast::{Caller, DEV, Login, OWNERS, PAY, SHOP};
 use crate::cli::demo::client::AskError;
 use crate::cli::demo::policies::{OPEN, SHARED};
-use crate::cli::demo::screen::{Command, Commands, Place, Screen};
+use crate::cli::demo::screen::{Command, Commands, Place, RoleCommands, Screen};
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::Story;
 use crate::cli::explain::ExplainError;
@@ -161,7 +161,18 @@ async fn live_acts(
     print(&screen.switch(&switch))?;
     let sharing = play::share(stage).await?;
     print(&screen.sharing(&sharing))?;
-    Ok(|events| Story { answers, first_events, candidate, readiness, switch, sharing, events })
+    let (sessions, events) = play::hold_sessions(stage).await?;
+    print(&screen.sessions(&sessions, &events)?)?;
+    Ok(|events| Story {
+        answers,
+        first_events,
+        candidate,
+        readiness,
+        switch,
+        sharing,
+        sessions,
+        events,
+    })
 }
 
 /// Prints what to try, and serves until a signal.
@@ -171,7 +182,8 @@ async fn invite() -> Result<ExitCode, DemoError> {
     print(&screen.opening())?;
     let stage = Stage::set(None).await?;
     let program = std::env::args().next().unwrap_or_else(|| "crossgate".to_owned());
-    let place = Place { files: stage.files(), admin: stage.admin, program: &program };
+    let Stage { proxy, admin, sts, .. } = stage;
+    let place = Place { files: stage.files(), proxy, admin, sts, program: &program };
     let printed =
         commands(&stage).and_then(|commands| Ok(print(&screen.invitation(&place, &commands))?));
     if printed.is_ok() {
@@ -203,8 +215,8 @@ impl Signals {
     }
 }
 
-/// The stranger at each account, then the others at the limited one; then the partner at the
-/// order that is encrypted.
+/// The stranger at each account, then the others at the limited one; the partner at the order that
+/// is encrypted; who asks for sessions of roles.
 fn commands(stage: &Stage) -> Result<Commands, DemoError> {
     let command = |caller: Caller, owner, order| {
         let token = stage.token(caller, owner)?;
@@ -216,7 +228,12 @@ fn commands(stage: &Stage) -> Result<Commands, DemoError> {
     let asked = stranger.into_iter().chain(others);
     let open = asked.map(|(caller, owner)| command(caller, owner, OPEN));
     let open = open.collect::<Result<_, DemoError>>()?;
-    Ok(Commands { open, shared: command(Caller::Partner, PAY, SHARED)? })
+    let roles = RoleCommands {
+        by_password: stage.token(Caller::Developer(Login::Password), PAY)?,
+        second_factor: stage.token(Caller::Developer(Login::SecondFactor), PAY)?,
+        vendor: stage.token(Caller::Partner, PAY)?,
+    };
+    Ok(Commands { open, shared: command(Caller::Partner, PAY, SHARED)?, roles })
 }
 
 fn colour() -> Colour {

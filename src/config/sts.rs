@@ -273,12 +273,12 @@ fn read_watch(reader: &mut Reader<'_>, node: &Node) -> WatchRules {
     if let Some(node) = table.get("window") {
         rules.window = reader.duration(node, "window", &WINDOWS).unwrap_or(rules.window);
     }
-    let mut count = |key, usual| {
-        let read = table.get(key).and_then(|node| reader.number(node, key, COUNTS));
+    let mut count = |key, usual, range| {
+        let read = table.get(key).and_then(|node| reader.number(node, key, range));
         read.and_then(|count| u32::try_from(count).ok()).unwrap_or(usual)
     };
-    rules.failed_attempts = count("failed_attempts", rules.failed_attempts);
-    rules.external_ids = count("external_ids", rules.external_ids);
+    rules.failed_attempts = count("failed_attempts", rules.failed_attempts, FAILURES);
+    rules.external_ids = count("external_ids", rules.external_ids, EXTERNAL_IDS);
     if let Some(node) = table.get("long_session") {
         let read = reader.duration(node, "long_session", &DURATIONS);
         rules.long_session = read.unwrap_or(rules.long_session);
@@ -331,10 +331,13 @@ const _: () = assert!(DURATION_MAX.as_secs() < OVERLAP.as_secs());
 /// The bounds of AWS (facts: iam.md section 5.1).
 const DURATIONS: RangeInclusive<Duration> = Duration::from_mins(15)..=DURATION_MAX;
 
-/// What is counted together is held in memory.
+/// The watch forgets what is older than a day.
 const WINDOWS: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24);
 
-const COUNTS: RangeInclusive<usize> = 1..=1000;
+const FAILURES: RangeInclusive<usize> = 1..=1000;
+
+/// The watch keeps no more of a principal.
+const EXTERNAL_IDS: RangeInclusive<usize> = 1..=32;
 
 #[cfg(test)]
 mod tests {

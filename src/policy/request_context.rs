@@ -5,6 +5,7 @@
 //! and nothing that a client sends is looked at for it.
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 use crate::clock::UnixSeconds;
 use crate::iam::{
@@ -238,10 +239,11 @@ impl RequestContext<'_> {
         of_role.or_else(|| tag(&self.known.resource?.tags, wanted))
     }
 
-    /// How long ago a login with a second factor was.
+    /// How long ago a login with a second factor was. One that is yet to come tells nothing, but for
+    /// clocks that differ.
     fn second_factor_age(&self) -> Option<u64> {
         let at = self.identity.authenticated_at.filter(|_| self.identity.mfa == Some(true))?;
-        Some(self.now.0.saturating_sub(at.0))
+        (at <= self.now.plus(CLOCKS_DIFFER)).then(|| self.now.0.saturating_sub(at.0))
     }
 
     fn organization_of(&self, account: Option<AccountId>) -> Option<&str> {
@@ -301,6 +303,9 @@ fn maybe(value: Option<Value<'_>>) -> Values<'_> {
 fn text(text: Option<&str>) -> Values<'_> {
     maybe(text.map(Value::Text))
 }
+
+/// By how much an issuer's clock may be ahead.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //!
 //! Flows in: a snapshot, a verified caller, what it asks for. Flows out: the session's identity, or why
 //! not. Pure. `parameters` checks shapes and ranges before anything is looked up, `role` asks trust and
-//! permissions, `profile` asks who is trusted, `session` makes the new identity.
+//! permissions, `profile` asks who is trusted, `session` makes the new identity. The cases of every
+//! rule are in `tests/cases/sts`.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -204,6 +205,3 @@ impl Asked {
         self.statements = statements.collect();
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -105,6 +105,13 @@ impl World {
         Self { snapshot, rules }
     }
 
+    /// Takes an issuer out.
+    pub(crate) fn forget(&mut self, issuer: &str) {
+        let kept = self.snapshot.key_sets.iter().map(|it| IssuerSpec::clone(it.spec()));
+        let kept = kept.filter(|spec| *spec.issuer != *issuer).collect();
+        self.snapshot.key_sets = Arc::new(self.snapshot.key_sets.reconfigured(kept));
+    }
+
     /// Whom a token of these claims proves.
     pub(crate) fn verified(&self, claims: &Value, at: u64) -> Result<Known, TokenError> {
         self.known(claims.to_string().as_bytes(), at)

@@ -30,10 +30,22 @@ pub(super) enum Caller {
     Stranger,
     /// The stranger's user, in a trusted profile of the account that is asked.
     Profile,
+    /// A user of acme-dev, who looks after production now and then.
+    Developer(Login),
+}
+
+/// How somebody logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// By a password alone.
+    Password,
+    /// By a password and a second factor.
+    SecondFactor,
 }
 
 impl Caller {
-    pub(super) const ALL: [Self; 4] = [Self::Own, Self::Partner, Self::Stranger, Self::Profile];
+    /// Those who ask every account.
+    pub(super) const FOUR: [Self; 4] = [Self::Own, Self::Partner, Self::Stranger, Self::Profile];
 
     /// The person's short name.
     pub(super) fn person(self) -> &'static str {
@@ -41,6 +53,7 @@ impl Caller {
             Self::Own => "ada",
             Self::Partner => "pat",
             Self::Stranger | Self::Profile => "sam",
+            Self::Developer(_) => "kim",
         }
     }
 
@@ -51,6 +64,7 @@ impl Caller {
             Self::Partner => "of Parcel 444444444444",
             Self::Stranger => "of Stray 999999999999",
             Self::Profile => "in a trusted profile",
+            Self::Developer(_) => "of acme-dev 111111111111",
         }
     }
 
@@ -60,14 +74,16 @@ impl Caller {
             Self::Own => "IBMid-ADA",
             Self::Partner => "IBMid-PAT",
             Self::Stranger | Self::Profile => "IBMid-SAM",
+            Self::Developer(_) => "IBMid-KIM",
         }
     }
 
-    /// The answer's status. A profile's session has the profile's account, so it comes in.
+    /// The status of the answer that one of the four gets. A profile's session has the profile's
+    /// account, so it comes in.
     pub(super) fn expected(self, mode: Mode) -> u16 {
         match (self, mode) {
-            (Self::Stranger, Mode::Limited) => 403,
-            (Self::Stranger, Mode::Unrestricted | Mode::ReportOnly)
+            (Self::Stranger | Self::Developer(_), Mode::Limited) => 403,
+            (Self::Stranger | Self::Developer(_), Mode::Unrestricted | Mode::ReportOnly)
             | (Self::Own | Self::Partner | Self::Profile, _) => 200,
         }
     }
@@ -78,6 +94,17 @@ impl Caller {
             Self::Own | Self::Profile => asked.id,
             Self::Partner => PARTNER,
             Self::Stranger => STRANGER,
+            Self::Developer(_) => DEV.id,
+        }
+    }
+
+    /// The person's address, as a token has it.
+    pub(super) fn email(self) -> &'static str {
+        match self {
+            Self::Own => "ada@acme.example",
+            Self::Partner => "pat@parcel.example",
+            Self::Stranger | Self::Profile => "sam@stray.example",
+            Self::Developer(_) => "kim@acme.example",
         }
     }
 
@@ -88,12 +115,7 @@ impl Caller {
         issuer: &str,
         issued_at: UnixSeconds,
     ) -> Value {
-        let id = self.id();
-        let email = match self {
-            Self::Own => "ada@acme.example",
-            Self::Partner => "pat@parcel.example",
-            Self::Stranger | Self::Profile => "sam@stray.example",
-        };
+        let (id, email) = (self.id(), self.email());
         let mut claims = json!({
             "iss": issuer,
             "aud": AUDIENCE,
@@ -103,6 +125,7 @@ impl Caller {
             "sub": email,
             "email": email,
             "account": { "bss": self.account(asked) },
+            "amr": self.methods(),
         });
         if self == Self::Profile {
             let login = json!({ "iam_id": id, "sub": email, "email": email });
@@ -119,6 +142,18 @@ impl Caller {
             }
         }
         claims
+    }
+
+    /// How the person logged in, by the names of RFC 8176.
+    fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Developer(Login::SecondFactor) => &["pwd", "otp"],
+            Self::Developer(Login::Password)
+            | Self::Own
+            | Self::Partner
+            | Self::Stranger
+            | Self::Profile => &["pwd"],
+        }
     }
 }
 
@@ -171,11 +206,21 @@ routes:
     key_action: kms:Decrypt # asked of the key too, if the order is encrypted with one
     owner: "{{account}}"
     upstream: orders
+  - path: /v1/accounts/{{account}}/orders/{{*order}}
+    methods: [PUT]
+    action: orders:PutOrder
+    resource: "arn:aws:orders::{{account}}:order/{{order}}"
+    key_action: kms:Encrypt
+    owner: "{{account}}"
+    upstream: orders
 upstreams:
   orders: {{ endpoints: ["http://{upstream}"], connect_timeout: 1s, response_timeout: 5s }}
 settings: {{ file: settings.yaml }}
 policies: {{ directory: policies, mode: limited, unknown_callers: resource_policy_decides }}
 events: {{ directory: events }}
+sts:
+  address: 127.0.0.1:0
+  issuer: {SESSION_ISSUER} # `iss` of session tokens
 drain: {{ timeout: 2s }}
 forward_token: false
 "#,
@@ -220,6 +265,8 @@ const DEV_ID: &str = "111111111111";
 const SHOP_ID: &str = "222222222222";
 const PAY_ID: &str = "333333333333";
 
+/// The issuer of session tokens: a name, since the kernel chooses the port.
+const SESSION_ISSUER: &str = "https://sts.acme.example";
 /// The tokens' `aud`.
 const AUDIENCE: &str = "orders";
 /// As long as an IBM Cloud token at most.
@@ -252,5 +299,16 @@ mod tests {
         let stranger = Caller::Stranger.claims(SHOP, "http://issuer", UnixSeconds(1_000));
         assert_eq!(stranger["account"]["bss"], STRANGER);
         assert!(stranger.get("authn").is_none());
+    }
+
+    #[test]
+    fn a_second_factor_is_the_developers_alone() {
+        let methods =
+            |caller: Caller| caller.claims(DEV, "http://issuer", UnixSeconds(1_000))["amr"].clone();
+        assert_eq!(methods(Caller::Developer(Login::SecondFactor)), json!(["pwd", "otp"]));
+        let others = [Caller::Developer(Login::Password)].into_iter().chain(Caller::FOUR);
+        for caller in others {
+            assert_eq!(methods(caller), json!(["pwd"]));
+        }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, USER_AGENT};
+use http::request::Builder;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 /// Talks HTTP over loopback, with kept connections.
@@ -23,6 +25,8 @@ pub(super) struct Client {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
+    /// The body's text; empty if it is none.
+    pub(super) text: String,
     /// `Null` if the body is no JSON.
     pub(super) body: Value,
 }
@@ -57,12 +61,50 @@ impl Client {
         path: &str,
         token: Option<&str>,
     ) -> Result<Reply, AskError> {
-        let mut request =
-            Request::builder().uri(format!("http://{at}{path}")).header(USER_AGENT, AGENT);
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
+        self.send(&Method::GET, at, path, token).await
+    }
+
+    /// Asks with a method and no body, with a token or without.
+    pub(super) async fn send(
+        &self,
+        method: &Method,
+        at: SocketAddr,
+        path: &str,
+        token: Option<&str>,
+    ) -> Result<Reply, AskError> {
+        let request = request(method, at, path, token);
         self.ask(request.body(Full::default())?).await
+    }
+
+    /// Posts a form with a bearer token.
+    pub(super) async fn post_form(
+        &self,
+        at: SocketAddr,
+        path: &str,
+        token: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Reply, AskError> {
+        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let fields = fields.iter();
+        let fields: Vec<_> =
+            fields.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let request = request(&Method::POST, at, path, Some(token))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Full::new(Bytes::from(fields.join("&"))))?;
+        self.ask(request).await
+    }
+
+    /// Posts a document.
+    pub(super) async fn post(
+        &self,
+        at: SocketAddr,
+        path: &str,
+        body: &Value,
+    ) -> Result<Reply, AskError> {
+        let request = request(&Method::POST, at, path, None)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))?;
+        self.ask(request).await
     }
 
     /// Changes what has this tag.
@@ -73,10 +115,7 @@ impl Client {
         etag: &str,
         body: &Value,
     ) -> Result<Reply, AskError> {
-        let request = Request::builder()
-            .method(Method::PATCH)
-            .uri(format!("http://{at}{path}"))
-            .header(USER_AGENT, AGENT)
+        let request = request(&Method::PATCH, at, path, None)
             .header(CONTENT_TYPE, "application/json")
             .header(IF_MATCH, etag)
             .body(Full::new(Bytes::from(body.to_string())))?;
@@ -91,10 +130,22 @@ impl Client {
             Ok(Reply {
                 status: head.status.as_u16(),
                 headers: head.headers,
+                text: String::from_utf8(body.to_vec()).unwrap_or_default(),
                 body: serde_json::from_slice(&body).unwrap_or_default(),
             })
         };
         tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(|_| AskError::Timeout)?
+    }
+}
+
+fn request(method: &Method, at: SocketAddr, path: &str, token: Option<&str>) -> Builder {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("http://{at}{path}"))
+        .header(USER_AGENT, AGENT);
+    match token {
+        None => request,
+        Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
     }
 }
 
@@ -113,5 +164,5 @@ impl Reply {
 const AGENT: &str = "crossgate-demo";
 /// Loopback answers in a millisecond; a machine in trouble should still end.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The demo's own answers have some hundred bytes.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The demo's own answers have some hundred bytes; metrics have a hundred thousand.
+const BODY_BYTES_MAX: usize = 1024 * 1024;

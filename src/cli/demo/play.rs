@@ -1,5 +1,6 @@
 //! Plays the story over real connections. In: the stage. Out: what happened, act by act.
 
+mod sessions;
 mod sharing;
 
 use std::sync::Arc;
@@ -24,17 +25,18 @@ use crate::perimeter::AccountSetting;
 use crate::settings;
 use crate::verdict::Mode;
 
+pub(super) use sessions::hold_sessions;
 pub(super) use sharing::share;
 
 /// Every caller asks at every account.
 pub(super) async fn answers(stage: &Stage) -> Result<(Vec<Asked>, Vec<Value>), DemoError> {
     let mut answers = Vec::new();
-    for caller in Caller::ALL {
+    for caller in Caller::FOUR {
         for owner in OWNERS {
             answers.push(stage.ask(caller, owner, OPEN).await?);
         }
     }
-    let events = stage.recorded(FIRST_EVENTS).await?;
+    let events = stage.recorded(|events| FIRST_EVENTS <= events.len()).await?;
     Ok((answers, events))
 }
 
@@ -76,7 +78,7 @@ pub(super) async fn switch(stage: &Stage) -> Result<Switch, DemoError> {
     let sent_before = stream.asker.sent.load(Ordering::Relaxed);
     stream.answered_at_least(sent_before + STREAM_STEP).await;
     let mut after = Vec::new();
-    for caller in Caller::ALL {
+    for caller in Caller::FOUR {
         after.push(stage.ask(caller, SWITCHED, OPEN).await);
     }
     let (sent, answered) = stream.end().await;
@@ -155,6 +157,8 @@ impl Asker {
 
 /// Two of the candidate, two of report-only, one denial.
 const FIRST_EVENTS: usize = 5;
+/// What was changed stays so, on each of the workers.
+const ASKED_AFTER: usize = 20;
 const STREAM_CONNECTIONS: usize = 4;
 /// Requests before the change, and after it.
 const STREAM_STEP: usize = 100;

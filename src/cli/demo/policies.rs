@@ -1,14 +1,18 @@
-//! The demo's policy directory, and the order that three of its policies are about.
+//! The demo's policy directory: orders, a key, users, and roles.
 //!
 //! Flows in: a folder. Flows out: its files. One order of each account is open to everybody by its
 //! policy, so that the perimeter alone decides there.
+
+mod roles;
 
 use std::io;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::cli::demo::cast::{Caller, OWNERS, Owner, PARTNER, PAY};
+use crate::cli::demo::cast::{Caller, DEV, Login, OWNERS, Owner, PARTNER, PAY};
+
+pub(super) use roles::{EXTERNAL_ID, Role, WRONG_EXTERNAL_IDS};
 
 /// Whether the key's policy lets the partner use the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(super) enum KeyPolicy {
 
 /// Writes the whole tree into a folder.
 pub(super) fn write(folder: &Path, key_policy: KeyPolicy) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("organization.yaml"), organization())?;
     for owner in OWNERS {
         let open = json!({ "resource": order_arn(owner, OPEN), "policy": open(owner) });
         write_file(&folder.join(resource_file(owner, OPEN)), &open)?;
@@ -28,9 +34,16 @@ pub(super) fn write(folder: &Path, key_policy: KeyPolicy) -> io::Result<()> {
     let encrypted = json!({ "resource": shared_arn(), "key": key_arn(), "policy": shared() });
     write_file(&folder.join(resource_file(PAY, SHARED)), &encrypted)?;
     write_file(&folder.join(key_file()), &key(key_policy))?;
-    write_file(&folder.join(details_file(PAY.id)), &user(PAY.id, Caller::Own, "orders:*"))?;
-    let partner = user(PARTNER, Caller::Partner, "orders:GetOrder");
-    write_file(&folder.join(details_file(PARTNER)), &partner)
+    let [own, partner, developer] = users();
+    let details = [
+        (PAY.id, own, roles::details().to_vec()),
+        (PARTNER, partner, Vec::new()),
+        (DEV.id, developer, Vec::new()),
+    ];
+    for (account, user, roles) in details {
+        write_file(&folder.join(details_file(account)), &account_details(&user, &roles))?;
+    }
+    Ok(())
 }
 
 /// Writes what a key's file has to have.
@@ -51,6 +64,12 @@ pub(super) fn shared_arn() -> String {
 /// The key that it is encrypted with.
 pub(super) fn key_arn() -> String {
     format!("arn:aws:kms:eu-central-1:{}:key/orders", PAY.id)
+}
+
+/// Acme's accounts are one organization, so that none of them is a third party to another.
+fn organization() -> String {
+    let accounts = OWNERS.map(|owner| format!("\"{}\"", owner.id)).join(", ");
+    format!("id: o-acme\nroot: {{ accounts: [{accounts}] }}\n")
 }
 
 fn resource_file(owner: &Owner, order: u8) -> String {
@@ -103,24 +122,55 @@ fn key(key_policy: KeyPolicy) -> Value {
     json!({ "key": key_arn(), "policy": document(&statements) })
 }
 
-/// An account with one user, as `aws iam get-account-authorization-details` prints it.
-fn user(account: &str, caller: Caller, action: &str) -> Value {
-    let name = caller.id();
-    let allow = |action: &str, resource| json!({ "Effect": "Allow", "Action": action, "Resource": resource });
-    let orders = "arn:aws:orders::*:order/*".to_owned();
-    let policy = document(&[allow(action, orders), allow("kms:Decrypt", key_arn())]);
+/// Who may do what by policies of their own.
+fn users() -> [Value; 3] {
+    let all_orders = "arn:aws:orders::*:order/*".to_owned();
+    let own_orders = format!("arn:aws:orders::{}:order/*", DEV.id);
+    let decrypt = allow(&["kms:Decrypt"], &key_arn());
+    let own = [allow(&["orders:*"], &all_orders), decrypt.clone()];
+    let partner = [
+        allow(&["orders:GetOrder"], &all_orders),
+        decrypt,
+        allow(&["sts:AssumeRole"], &Role::ParcelTracking.arn()),
+    ];
+    let developer = [
+        allow(&["orders:GetOrder", "orders:PutOrder"], &own_orders),
+        allow(&["sts:AssumeRole"], &Role::ProductionFix.arn()),
+    ];
+    [
+        user(PAY.id, Caller::Own, &own),
+        user(PARTNER, Caller::Partner, &partner),
+        user(DEV.id, Caller::Developer(Login::Password), &developer),
+    ]
+}
+
+fn user(account: &str, caller: Caller, statements: &[Value]) -> Value {
     json!({
-        "UserDetailList": [{
-            "Path": "/",
-            "UserName": name,
-            "UserId": format!("AIDA{}", caller.person().to_uppercase()),
-            "Arn": format!("arn:aws:iam::{account}:user/{name}"),
-            "UserPolicyList": [{ "PolicyName": "orders", "PolicyDocument": policy }],
-        }],
+        "Path": "/",
+        "UserName": caller.id(),
+        "UserId": format!("AIDA{}", caller.person().to_uppercase()),
+        "Arn": user_arn(account, caller),
+        "UserPolicyList": [{ "PolicyName": "orders", "PolicyDocument": document(statements) }],
+    })
+}
+
+/// How policies name a person.
+pub(super) fn user_arn(account: &str, caller: Caller) -> String {
+    format!("arn:aws:iam::{account}:user/{}", caller.id())
+}
+
+/// An account as `aws iam get-account-authorization-details` prints it.
+fn account_details(user: &Value, roles: &[Value]) -> Value {
+    json!({
+        "UserDetailList": [user],
         "GroupDetailList": [],
-        "RoleDetailList": [],
+        "RoleDetailList": roles,
         "Policies": [],
     })
+}
+
+fn allow(actions: &[&str], resource: &str) -> Value {
+    json!({ "Effect": "Allow", "Action": actions, "Resource": resource })
 }
 
 fn document(statements: &[Value]) -> Value {
@@ -142,3 +192,5 @@ fn write_file(file: &Path, content: &Value) -> io::Result<()> {
 pub(super) const OPEN: u8 = 7;
 /// The number of the order that is encrypted and shared.
 pub(super) const SHARED: u8 = 8;
+/// The number of the order that nobody of another account may read or change, but by a role.
+pub(super) const INTERNAL: u8 = 9;

@@ -3,6 +3,7 @@
 //! Flows in: what happened. Flows out: lines of at most [`COLUMNS`] columns.
 
 mod invitation;
+mod sessions;
 mod sharing;
 
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ use crate::event::replay::ReplayReport;
 use crate::event::report::{Colour, ReadinessReport};
 use crate::verdict::Mode;
 
-pub(super) use invitation::{Command, Commands, Place};
+pub(super) use invitation::{Command, Commands, Place, RoleCommands};
 
 /// Renders, in colour or without.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +74,7 @@ impl Screen {
         let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
         let cells = OWNERS.map(|owner| pad(dim, admits(owner.mode), CELL));
         let _ = writeln!(out, "   {:CALLER$}{}", "", cells.concat().trim_end());
-        for caller in Caller::ALL {
+        for caller in Caller::FOUR {
             let row = answers.iter().filter(|asked| asked.caller == caller);
             let cells: String = row.map(|asked| self.cell(asked, note(asked, events))).collect();
             let _ = writeln!(out, "   {}{}", caller_text(caller), cells.trim_end());
@@ -139,7 +140,7 @@ impl Screen {
             let why = match asked.caller {
                 Caller::Own => "acme-shop's own user".to_owned(),
                 Caller::Partner => "on the allowlist".to_owned(),
-                Caller::Stranger => asked.code.clone(),
+                Caller::Stranger | Caller::Developer(_) => asked.code.clone(),
                 Caller::Profile => {
                     format!("the service is told x-crossgate-account: {}", asked.told_account)
                 }
@@ -154,7 +155,7 @@ impl Screen {
     /// The standard queries.
     pub(super) fn queries(self, events: &[Value]) -> Result<String, QueryError> {
         let mut out = self.heading(
-            5,
+            6,
             "What was recorded, of `limited` denials alone: crossgate events query '…'",
         );
         let Self { bold, dim, .. } = self;
@@ -162,8 +163,8 @@ impl Screen {
             let groups = groups(query, events)?;
             let events: usize = groups.iter().map(|group| group.events).sum();
             let _ = writeln!(out, "   {dim}{query:QUERY$}{dim:#}{bold}{events:>6} events{bold:#}");
-            for found in groups {
-                let _ = writeln!(out, "{}", group(&found));
+            for line in groups.iter().flat_map(|found| wrap(&group(found), COLUMNS)) {
+                let _ = writeln!(out, "{line}");
             }
         }
         Ok(out)
@@ -177,7 +178,7 @@ impl Screen {
         let callers: Vec<&str> =
             accounts.iter().map(|account| account_name(&account.caller)).collect();
         format!(
-            "   With an empty allowlist of {}, {dim}crossgate replay{dim:#}: {bold}{denied}{bold:#} of \
+            "   With {}'s allowlist empty, {dim}crossgate replay{dim:#}: {bold}{denied}{bold:#} of \
              {requests} newly denied, of {}\n",
             owner.name,
             callers.join(", ")

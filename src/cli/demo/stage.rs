@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -29,11 +30,22 @@ pub(super) struct Stage {
     pub(super) proxy: SocketAddr,
     /// Where operators go.
     pub(super) admin: SocketAddr,
+    /// Where sessions begin.
+    pub(super) sts: SocketAddr,
     pub(super) client: Client,
     issuer: Issuer,
     servers: Servers,
     gateway: Gateway,
     directory: TempDir,
+}
+
+/// What somebody asks the service behind the proxy for.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    pub(super) caller: Caller,
+    pub(super) owner: &'static Owner,
+    pub(super) method: Method,
+    pub(super) order: u8,
 }
 
 /// Where the demo's files are.
@@ -64,12 +76,11 @@ impl Stage {
         std::fs::write(files.configuration(), configuration)?;
         let config = config::load(&files.configuration())?;
         let gateway = Gateway::start(config, telemetry::install()?).await?;
-        let (Some(proxy), Some(admin)) = (gateway.addresses.first(), gateway.admin_address) else {
-            return Err(DemoError::NotReady);
-        };
-        let proxy = *proxy;
+        let proxy = gateway.addresses.first().copied().ok_or(DemoError::NotReady)?;
+        let admin = gateway.admin_address.ok_or(DemoError::NotReady)?;
+        let sts = gateway.sts_address.ok_or(DemoError::NotReady)?;
         let client = Client::new();
-        let stage = Self { proxy, admin, client, issuer, servers, gateway, directory };
+        let stage = Self { proxy, admin, sts, client, issuer, servers, gateway, directory };
         stage.ready().await?;
         Ok(stage)
     }
@@ -103,8 +114,14 @@ impl Stage {
         order: u8,
     ) -> Result<Asked, DemoError> {
         let token = self.token(caller, owner)?;
+        self.ask_with(&token, &Errand { caller, owner, method: Method::GET, order }).await
+    }
+
+    /// Asks for an owner's order with a token.
+    pub(super) async fn ask_with(&self, token: &str, errand: &Errand) -> Result<Asked, DemoError> {
+        let Errand { caller, owner, ref method, order } = *errand;
         let path = cast::order_path(owner, order);
-        let reply = self.client.get(self.proxy, &path, Some(&token)).await?;
+        let reply = self.client.send(method, self.proxy, &path, Some(token)).await?;
         let text = |pointer| {
             reply.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
@@ -125,12 +142,15 @@ impl Stage {
         self.client.patch(self.admin, &path, current.etag(), &cast::limiting_patch()).await
     }
 
-    /// What is recorded, as soon as it is so many events; what there is if they do not come.
-    pub(super) async fn recorded(&self, events: usize) -> Result<Vec<Value>, DemoError> {
+    /// What is recorded, as soon as it is enough; what there is if more does not come.
+    pub(super) async fn recorded(
+        &self,
+        is_enough: impl Fn(&[Value]) -> bool,
+    ) -> Result<Vec<Value>, DemoError> {
         let deadline = Instant::now() + RECORDED_WAIT_MAX;
         loop {
             let recorded = recorded(self.directory.path())?;
-            if events <= recorded.len() || deadline <= Instant::now() {
+            if is_enough(&recorded) || deadline <= Instant::now() {
                 return Ok(recorded);
             }
             sleep(POLL_INTERVAL).await;

@@ -98,7 +98,7 @@ impl ReplayReport {
                 unknown.not_recorded,
                 "no event of policies, so that the proposed ones can't be asked",
             ),
-            (unknown.cut, "an event that is cut where the proposed policies may read"),
+            (unknown.cut, "an event that is cut, or does not tell what limits its session"),
             (unknown.withheld, "a value that the proposed policies read and no event tells"),
         ] {
             if 0 < requests {

@@ -257,6 +257,7 @@ fn a_second_factor_tells_its_age_only_if_it_was_used() {
         (Some(true), None, Some("true"), None),
         (Some(true), Some(9_900), Some("true"), Some("100")),
         (Some(true), Some(10_001), Some("true"), Some("0")),
+        (Some(true), Some(10_031), Some("true"), None),
     ] {
         world.identity.mfa = mfa;
         world.identity.authenticated_at = at.map(UnixSeconds);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::event::AssumeReason;
 use crate::iam::{Arn, Identity, IdentityKind, InlinePolicy, Session, SessionPolicies};
 use crate::policy::request_context::tag_key;
-use crate::policy::{SESSION_MANAGED_MAX, session_policy};
+use crate::policy::{PrincipalKind, SESSION_MANAGED_MAX, session_policy};
 use crate::sts::assume::{AssumeError, Refusal};
 use crate::sts::rules::StsRules;
 
@@ -55,7 +55,10 @@ pub(super) enum Chaining {
 impl Chaining {
     /// Of a caller that asks as the principal of its token.
     pub(super) fn of(caller: &Identity) -> Self {
-        let is_session = caller.kind == IdentityKind::Profile || is_role_session(caller);
+        let kind = PrincipalKind::of(&caller.principal);
+        // A role's ARN as a principal means some session of it.
+        let is_session = caller.kind == IdentityKind::Profile
+            || matches!(kind, Some(PrincipalKind::AssumedRole | PrincipalKind::Role));
         if is_session { Self::Chained } else { Self::First }
     }
 }
@@ -153,11 +156,6 @@ fn packed_bytes(
     let managed = policies.map_or(0, |it| it.managed.iter().map(|arn| arn.len()).sum::<usize>());
     let tags = tags.iter().chain(inherited).map(|(key, value)| key.len() + value.len());
     inline + managed + tags.sum::<usize>()
-}
-
-fn is_role_session(caller: &Identity) -> bool {
-    Arn::parse(&caller.principal)
-        .is_some_and(|arn| arn.service() == "sts" && arn.resource().starts_with("assumed-role/"))
 }
 
 fn check_text(
@@ -294,9 +292,15 @@ fn check_policies(parameters: &AssumeParameters) -> Result<Option<SessionPolicie
 
 fn inline(text: &str) -> Result<InlinePolicy, Refusal> {
     let chars = text.chars().filter(|character| !character.is_whitespace()).count();
-    if POLICY_CHARS_MAX < chars || POLICY_BYTES_MAX < text.len() {
+    if POLICY_CHARS_MAX < chars {
         return Err(too_large(format!(
             "`Policy` has {chars} characters without white space; the most are {POLICY_CHARS_MAX}"
+        )));
+    }
+    if POLICY_BYTES_MAX < text.len() {
+        return Err(too_large(format!(
+            "`Policy` has {} bytes, white space included; the most are {POLICY_BYTES_MAX}",
+            text.len()
         )));
     }
     session_policy(text).map_err(|findings| {

@@ -20,7 +20,8 @@ use crate::sts::assume::{Asked, Attempt, Caller, Grant, Refusal, Refused, Standi
 
 /// Decides whether a session of a role may begin.
 pub(super) fn assume(attempt: &Attempt<'_>, role: &str) -> Result<Grant, Box<Refused>> {
-    let mut asked = Asked { role: role.into(), ..Asked::default() };
+    let session_name = attempt.parameters.session_name.clone().unwrap_or_default();
+    let mut asked = Asked { role: role.into(), session_name, ..Asked::default() };
     match decide(attempt, role, &mut asked) {
         Ok(begun) => Ok(begun.granted(AssumeReason::PolicyAllow, asked)),
         Err(refusal) => Err(refusal.of(asked)),

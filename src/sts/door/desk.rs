@@ -17,7 +17,9 @@ use crate::clock::UnixMillis;
 use crate::decision;
 use crate::event::frame::STATEMENTS_MAX;
 use crate::event::log::{EventAppender, LogFull, LogWaiter, Mark};
-use crate::event::{AssumeEvent, AssumeReason, DetectionEvent, EventIds, StatementNote};
+use crate::event::{
+    AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, EventIds, StatementNote,
+};
 use crate::iam::{AccountId, Arn, Identity, RequestOrigin};
 use crate::proxy::{self, Peer};
 use crate::snapshot::{Snapshot, SnapshotReader};
@@ -358,7 +360,7 @@ impl Record<'_> {
             target: attempt.kind(),
             initiator: decided.caller.as_deref(),
             owner: decided.asked.owner,
-            role: &decided.asked.role,
+            role: self.told_role(),
             session_name: &decided.asked.session_name,
             duration_seconds: self.duration_seconds(),
             door: attempt.door,
@@ -389,7 +391,7 @@ impl Record<'_> {
             count: detection.count,
             initiator: decided.caller.as_deref(),
             owner: decided.asked.owner,
-            role: &decided.asked.role,
+            role: self.told_role(),
             target: attempt.kind(),
             source_ip: self.origin.source_ip,
             agent: self.agent,
@@ -416,6 +418,19 @@ impl Record<'_> {
             succeeded: decided.outcome.is_ok(),
         };
         watch.observe(&rules.watch, &attempt, visit.now)
+    }
+
+    /// The role's ARN, or the profile's id.
+    fn told_role(&self) -> &str {
+        let role = &*self.decided.asked.role;
+        match self.attempt.kind() {
+            AssumeTarget::Role => role,
+            // Policies know a profile as a role of its id.
+            AssumeTarget::Profile => match Arn::parse(role) {
+                Some(arn) => arn.resource().strip_prefix("role/").unwrap_or(role),
+                None => role,
+            },
+        }
     }
 
     /// Given, else asked for.

@@ -56,14 +56,21 @@ impl Past {
         let text = |pointer| event.pointer(pointer).and_then(Value::as_str);
         let principal = text("/requestData/subject/attributes/principal")?;
         let account = text("/requestData/subject/attributes/token.account.bss")?;
-        let role = text("/target/id")?;
+        let role = match text("/target/id")? {
+            arn if arn.starts_with("arn:") => arn.into(),
+            // A profile is known as a role of its id.
+            id => {
+                let owner = text("/requestData/resource/attributes/accountId")?;
+                format!("arn:aws:iam::{owner}:role/{id}").into_boxed_str()
+            }
+        };
         let address: IpAddr = text("/initiator/host/address")?.parse().ok()?;
         let is_told = !principal.is_empty() && !role.is_empty();
         is_told.then(|| Self {
             at,
             principal: principal.into(),
             account: AccountId::parse(account).ok(),
-            role: role.into(),
+            role,
             network: Network::of(address),
         })
     }
@@ -127,8 +134,9 @@ pub const SEED_SESSIONS_MAX: u64 = 100_000;
 
 const BEGUN: &str =
     "action:(sts.role.assume OR iam-identity.account-profile.assume) AND outcome:success";
-const FIELDS: [&str; 4] = [
+const FIELDS: [&str; 5] = [
     "initiator.host.address",
+    "requestData.resource.attributes.accountId",
     "requestData.subject.attributes.principal",
     "requestData.subject.attributes.token.account.bss",
     "target.id",

@@ -72,12 +72,12 @@ impl<T: Copy + PartialEq, const MAX: usize> Seen<T, MAX> {
             return Newness::Known;
         }
         let is_first = self.values.is_empty();
-        self.values.push((value, at));
-        if MAX < self.values.len() {
-            let oldest = self.values.iter().enumerate().min_by_key(|(_, (_, last))| *last);
-            if let Some((index, _)) = oldest {
-                self.values.swap_remove(index);
-            }
+        if self.values.len() < MAX {
+            self.values.push((value, at));
+        } else if let Some(oldest) = self.values.iter_mut().min_by_key(|(_, last)| *last)
+            && oldest.1 <= at
+        {
+            *oldest = (value, at);
         }
         if is_first { Newness::First } else { Newness::New { known: count(self.values.len()) } }
     }
@@ -109,17 +109,14 @@ impl Failures {
         self.untold = self.untold.saturating_add(1);
         // One mark less: the one that is dropped leaves as many as the limit.
         let group = limit.div_ceil(count(MARKS_MAX - 1));
-        match self.marks.last_mut().filter(|mark| mark.failures < group) {
-            Some(mark) => {
-                mark.failures += 1;
-                mark.last = now;
+        if let Some(mark) = self.marks.last_mut().filter(|mark| mark.failures < group) {
+            mark.failures += 1;
+            mark.last = now;
+        } else {
+            if MARKS_MAX <= self.marks.len() {
+                self.marks.remove(0);
             }
-            None => {
-                if MARKS_MAX <= self.marks.len() {
-                    self.marks.remove(0);
-                }
-                self.marks.push(Mark { last: now, failures: 1 });
-            }
+            self.marks.push(Mark { last: now, failures: 1 });
         }
         let failures = self.marks.iter().map(|mark| mark.failures).sum::<u32>();
         let told = |window| self.told_at.is_some_and(|told| is_within(window, told, now));

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::cli::demo::DemoError;
 use crate::cli::demo::cast::{Caller, PAY, order_path};
 use crate::cli::demo::client::AskError;
-use crate::cli::demo::play::{STREAM_STEP, STREAM_WAIT_MAX, Stream};
+use crate::cli::demo::play::{ASKED_AFTER, STREAM_STEP, STREAM_WAIT_MAX, Stream};
 use crate::cli::demo::policies::{self, KeyPolicy, SHARED};
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::story::{Asked, Explained, Mend, Sharing};
@@ -89,5 +89,3 @@ async fn mend(stage: &Stage) -> Result<Mend, DemoError> {
 }
 
 const ASK_INTERVAL: Duration = Duration::from_millis(10);
-/// Once mended it stays so, on each of the workers.
-const ASKED_AFTER: usize = 20;

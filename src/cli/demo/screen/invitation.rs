@@ -1,5 +1,7 @@
 //! What to try while the demo runs. Pure.
 
+mod roles;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -9,10 +11,14 @@ use crate::cli::demo::screen::Screen;
 use crate::cli::demo::stage::Files;
 use crate::verdict::Mode;
 
+pub(in crate::cli::demo) use roles::RoleCommands;
+
 /// Where the demo runs.
 pub(in crate::cli::demo) struct Place<'p> {
     pub(in crate::cli::demo) files: Files<'p>,
+    pub(in crate::cli::demo) proxy: SocketAddr,
     pub(in crate::cli::demo) admin: SocketAddr,
+    pub(in crate::cli::demo) sts: SocketAddr,
     /// How this program was called.
     pub(in crate::cli::demo) program: &'p str,
 }
@@ -32,13 +38,15 @@ pub(in crate::cli::demo) struct Commands {
     pub(in crate::cli::demo) open: Vec<Command>,
     /// Of the order that is encrypted and shared.
     pub(in crate::cli::demo) shared: Command,
+    /// Of sessions of roles.
+    pub(in crate::cli::demo) roles: RoleCommands,
 }
 
 impl Screen {
     /// Addresses, files and commands to try.
     pub(in crate::cli::demo) fn invitation(self, place: &Place<'_>, commands: &Commands) -> String {
         let Self { bold, dim, .. } = self;
-        let Place { files, admin, program } = place;
+        let Place { files, admin, program, .. } = place;
         let mut out = String::from("\n");
         for owner in OWNERS {
             let Owner { name, id, mode } = owner;
@@ -64,13 +72,14 @@ impl Screen {
         );
         let _ = writeln!(out, "curl http://{admin}{}", settings_path(SHOP));
         self.shared(&mut out, place, &commands.shared);
+        self.roles(&mut out, place, &commands.roles);
         let _ = writeln!(out, "\n{dim}Ctrl-C ends it and removes its files.{dim:#}");
         out
     }
 
     /// The encrypted order: refused, explained, mended, allowed.
     fn shared(self, out: &mut String, place: &Place<'_>, command: &Command) {
-        let Self { bold, dim, .. } = self;
+        let dim = self.dim;
         let Place { files, program, .. } = place;
         out.push_str(&self.heading(
             4,
@@ -80,21 +89,23 @@ impl Screen {
         let configuration = files.configuration();
         let configuration = format!("--config {}", configuration.display());
         let (path, token) = (order_path(PAY, SHARED), &command.token);
-        let says = |out: &mut String, what: &str| {
-            let _ = writeln!(out, "{bold}# {what}{bold:#}");
-        };
-        says(out, "which side says no?");
+        self.says(out, "which side says no?");
         let _ = writeln!(
             out,
             "{program} explain {configuration} --path {path} --token {dim}{token}{dim:#}"
         );
-        says(out, "who can reach the order, and what is doubtful?");
+        self.says(out, "who can reach the order, and what is doubtful?");
         let _ = writeln!(out, "{program} access {configuration} --resource {}", shared_arn());
         let _ = writeln!(out, "{program} check {configuration}");
-        says(out, "mend the key's policy, and ask again a moment later");
+        self.says(out, "mend the key's policy, and ask again a moment later");
         let (mended, key) = (files.mended_key(), files.key());
         let _ = writeln!(out, "mv {} {}", mended.display(), key.display());
         self.ask(out, command, 200);
+    }
+
+    fn says(self, out: &mut String, what: &str) {
+        let bold = self.bold;
+        let _ = writeln!(out, "{bold}# {what}{bold:#}");
     }
 
     fn ask(self, out: &mut String, command: &Command, expected: u16) {

@@ -163,7 +163,7 @@ fn names_that_events_cut_are_found_again() {
 fn attempts_beside_the_reading_keep_what_they_taught() {
     let (place, watch) = (log(&[RECORDED]), Watch::default());
     assert_eq!(noticed(&watch, ALICE, "111111111111", ELSEWHERE), [""; 0], "nothing is known yet");
-    watch.clone().seed(place.path(), SystemClock.now()).unwrap();
+    watch.seed(place.path(), SystemClock.now()).unwrap();
     assert_eq!(noticed(&watch, ALICE, "111111111111", ELSEWHERE), [""; 0]);
     assert_eq!(noticed(&watch, ALICE, "111111111111", HOME), [""; 0]);
     assert_eq!(noticed(&watch, ALICE, "111111111111", "203.0.113.1"), ["new_address"]);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_mins(10);
 const WINDOW_MS: u64 = 600_000;
 
 fn network(address: &str) -> Network {

@@ -1,1 +1,0 @@
-//! Every rule of facts/iam.md section 5.
