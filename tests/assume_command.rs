@@ -157,9 +157,9 @@ fn a_session_is_what_was_asked_for() {
     assert_eq!(seconds("exp") - seconds("iat"), 900);
 
     for (more, names) in [
-        (&["--duration", "13h"][..], "Duration"),
-        (&["--duration", "1m"], "Duration"),
-        (&["--session-name", "a b"], "SessionName"),
+        (&["--duration", "13h"][..], "`duration_seconds`"),
+        (&["--duration", "1m"], "`duration_seconds`"),
+        (&["--session-name", "a b"], "`role_session_name`"),
     ] {
         let refused = with(more);
         assert_eq!((refused.code, &*refused.out), (Some(1), ""), "{more:?}: {}", refused.errors);
@@ -167,6 +167,38 @@ fn a_session_is_what_was_asked_for() {
         assert!(refused.errors.starts_with(start), "{}", refused.errors);
         assert!(refused.errors.contains(names), "{more:?}: {}", refused.errors);
     }
+}
+
+/// Token exchange passes over a parameter without a value: the session would have no limit, or not the
+/// name that was meant.
+#[test]
+fn an_option_without_a_value_begins_no_session() {
+    let RoleWorld { world, sts } = start(trusts_user(&json!({})));
+    let (url, role, login) = (format!("http://{sts}"), role_arn("deploy"), world.user(OWNER));
+    let policy = world.gate.path("session-policy.json");
+    let policy = policy.to_str().unwrap();
+    let given = ["--url", &url, "--role", &role, "--token", &login];
+    let with = |more: &[&str]| assume_with(&[&given[..], more].concat(), None, "");
+    assert_eq!(with(&[]).code, Some(0));
+    let refused = |more: &[&str], what: &str, hint: &str| {
+        let ran = with(more);
+        assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{more:?}: {}", ran.errors);
+        assert!(ran.errors.starts_with(&format!("error: {what}")), "{more:?}: {}", ran.errors);
+        assert!(ran.errors.contains(&format!("; hint: {hint}")), "{more:?}: {}", ran.errors);
+    };
+    for blank in ["", " ", "\n", "\t \r\n\n"] {
+        std::fs::write(policy, blank).unwrap();
+        refused(&["--policy", policy], "the session policy `", "write a policy to it, or");
+    }
+    refused(&["--policy", "/dev/null"], "the session policy `/dev/null` is empty: ", "write");
+    for option in ["--external-id", "--source-identity", "--session-name", "--transitive-tag"] {
+        refused(&[option, ""], &format!("`{option}` is empty"), "give it a value, or");
+    }
+    refused(&["--tag", "=red"], "`--tag` number 1 has no key", "`KEY=VALUE`");
+
+    let ended = world.gate.finish();
+    let attempts = ended.events.iter().filter(|it| it.to_string().contains("sts.role.assume"));
+    assert_eq!(attempts.count(), 1, "nothing was sent but the good one");
 }
 
 #[test]

@@ -129,3 +129,47 @@ fn check_tells_what_is_doubtful_together_and_with_the_settings() {
                    `333333333333` in";
     assert!(found[1].contains(account), "{found:#?}");
 }
+
+#[test]
+fn check_tells_of_roles_to_watch_that_the_policies_do_not_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let accounts = root.join("policies/accounts/222222222222");
+    fs::create_dir_all(&accounts).unwrap();
+    let details = r#"{ "UserDetailList": [], "GroupDetailList": [], "Policies": [], "RoleDetailList": [
+  { "Path": "/ops/", "RoleName": "rescue", "RoleId": "AROA1", "Arn": "arn:aws:iam::222222222222:role/ops/rescue",
+    "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [
+      { "Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": { "AWS": "222222222222" }, "Condition": { "Bool": { "aws:MultiFactorAuthPresent": "true" } } } ] } } ] }"#;
+    fs::write(accounts.join("authorization-details.json"), details).unwrap();
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sample-keys.json");
+    fs::copy(keys, root.join("jwks.json")).unwrap();
+    let config = "listeners: [{ address: \"127.0.0.1:8080\" }]\nissuers: [{ issuer: \"https://a\", \
+         audiences: [b], algorithms: [ES256], jwks: { file: jwks.json }, claims: { account: /a, \
+         principal: /b } }]\nupstreams: { u: { endpoints: [\"http://127.0.0.1:9\"] } }\nroutes: [{ \
+         path: /a, methods: [GET], public: true, upstream: u }]\nevents: { directory: events \
+         }\npolicies: { directory: policies, mode: limited }\n";
+    let found = |roles: &str| {
+        let sts = format!(
+            "sts:\n  address: \"127.0.0.1:9902\"\n  issuer: https://sts\n  \
+             audiences: [b]\n  watch:\n    break_glass: [{roles}]\n"
+        );
+        fs::write(root.join("crossgate.yaml"), format!("{config}{sts}")).unwrap();
+        let config = crossgate::config::load(&root.join("crossgate.yaml")).unwrap();
+        let found = crossgate::config::policies::check(&config);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let good = "\"arn:aws:iam::222222222222:role/ops/rescue\"";
+    assert_eq!(found(good), Vec::<String>::new());
+    let bad = "\"arn:aws:iam::222222222222:role/rescue\", \"arn:aws:iam::333333333333:role/gone\"";
+    let told = found(&format!("{good}, {bad}"));
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let path = ": the policies have no role \
+                `arn:aws:iam::222222222222:role/rescue`: its use can never be told";
+    assert!(told[0].contains(path) && told[0].contains("crossgate.yaml:12:"), "{told:#?}");
+    assert!(
+        told[0].contains("did you mean `arn:aws:iam::222222222222:role/ops/rescue`?"),
+        "{told:#?}"
+    );
+    assert!(told[1].contains("no role `arn:aws:iam::333333333333:role/gone`"), "{told:#?}");
+}

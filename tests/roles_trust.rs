@@ -17,66 +17,95 @@ use crossgate::policy::access::{self, Certainty, Lack, TrustGroup, TrustVerdict}
 use crossgate::policy::set::{Asked, PolicySet};
 use crossgate::policy::{
     ConditionKey, Context, Outcome, Principal, PrincipalKind, Question, Resource, StatementRef,
-    Values, evaluate,
+    Value as KeyValue, Values, evaluate,
 };
 use serde_json::{Value, json};
 
 #[path = "support/policy_set.rs"]
 mod policy_set;
 
-#[test]
-fn every_case_tells_exactly_who_can_and_who_is_named_in_vain() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/roles/trust.case");
+/// Sets of policies and what is told of a role: why, the role, the set, what.
+fn cases(file: &str) -> Vec<[String; 4]> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/roles").join(file);
     let text = fs::read_to_string(cases).unwrap();
-    let (mut run, mut wrong) = (0, String::new());
-    for case in text.split("=== ").skip(1) {
+    let case = |case: &str| {
         let (why, rest) = case.split_once('\n').unwrap();
         let (role, rest) = rest.split_once('\n').unwrap();
         let (set, expect) = rest.split_once("---\n").unwrap();
-        let got = told(role, set);
+        [why, role, set, expect].map(str::to_owned)
+    };
+    text.split("=== ").skip(1).map(case).collect()
+}
+
+#[test]
+fn every_case_tells_exactly_who_can_and_who_is_named_in_vain() {
+    let (mut run, mut wrong) = (0, String::new());
+    for [why, role, set, expect] in [cases("trust.case"), cases("callers.case")].concat() {
+        let got = told(&role, &set);
         run += 1;
         if got.trim() != expect.trim() {
             write!(wrong, "@@ {why}\n{got}").unwrap();
         }
     }
-    assert!(7 <= run, "only {run} cases");
+    assert!(14 <= run, "only {run} cases");
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The engine decides as the report says, where no condition has a say: with a request that has no
-/// key at all.
+/// The engine decides as the report says: where no condition has a say, with a request that has no
+/// key at all; where what a caller is has one, also with the best request that it can make.
 #[test]
 fn the_engine_decides_as_the_report_says() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/roles/trust.case");
-    let text = fs::read_to_string(cases).unwrap();
     let mut asked = 0;
-    for case in text.split("=== ").skip(1) {
-        let (_, rest) = case.split_once('\n').unwrap();
-        let (role, rest) = rest.split_once('\n').unwrap();
-        let set = policy_set::read(rest.split_once("---\n").unwrap().0);
-        let arn = Arn::parse(role).unwrap();
+    let plain = cases("trust.case").into_iter().map(|case| (case, false));
+    let all = plain.chain(cases("callers.case").into_iter().map(|case| (case, true)));
+    for ([_, role, set, _], is_of_callers) in all {
+        let set = policy_set::read(&set);
+        let arn = Arn::parse(&role).unwrap();
         let owner = AccountId::parse(arn.account()).unwrap();
         for group in access::trust(&set, set.role(arn).unwrap(), owner) {
-            let expect = match &group.verdict {
+            // Without keys, and with the best ones.
+            let (without, best) = match &group.verdict {
                 TrustVerdict::Can { certainty: Certainty::Always, unless, .. }
                     if unless.is_empty() =>
                 {
-                    true
+                    (Some(true), Some(true))
                 }
-                TrustVerdict::Can { .. } => continue,
+                TrustVerdict::Can { .. } => (None, is_of_callers.then_some(true)),
                 TrustVerdict::Cannot { lacks, .. } if lacks.contains(&Lack::Saml) => continue,
-                TrustVerdict::Cannot { .. } => false,
+                TrustVerdict::Cannot { .. } => (Some(false), Some(false)),
             };
             for who in &group.who {
                 let Some(kind) = PrincipalKind::of(who.name()) else { continue };
                 let principal = Principal::new(kind, who.name(), None).unwrap();
-                let allowed = decides(&set, principal, group.action, arn, owner);
-                assert_eq!(allowed, expect, "{}: {} {}", role, group.action, who.name());
-                asked += 1;
+                let decides = |context: &dyn Context, action: &str| {
+                    decides(&set, principal, action, arn, owner, context)
+                };
+                let told = format!("{role}: {} {}", group.action, who.name());
+                if let Some(expect) = without {
+                    assert_eq!(decides(&NoKeys, group.action), expect, "{told}");
+                    asked += 1;
+                }
+                if let Some(expect) = best {
+                    let further = further(&group);
+                    let best = Best::of(principal);
+                    let mut actions = [group.action].into_iter().chain(further);
+                    assert_eq!(actions.all(|it| decides(&best, it)), expect, "{told}, at best");
+                    asked += 1;
+                }
             }
         }
     }
-    assert!(12 <= asked, "only {asked} questions");
+    assert!(40 <= asked, "only {asked} questions");
+}
+
+/// The actions that the statements of a group ask for besides.
+fn further(group: &TrustGroup<'_>) -> Option<&'static str> {
+    let (TrustVerdict::Can { statements, .. } | TrustVerdict::Cannot { named: statements, .. }) =
+        &group.verdict;
+    let words: String = statements.iter().flat_map(|it| access::in_words(it.statement)).collect();
+    let asks =
+        [("sts:sourceidentity", "sts:SetSourceIdentity"), ("aws:requesttag/", "sts:TagSession")];
+    asks.into_iter().find(|(key, _)| words.contains(key)).map(|(_, action)| action)
 }
 
 fn decides(
@@ -85,13 +114,17 @@ fn decides(
     action: &str,
     arn: Arn<'_>,
     owner: AccountId,
+    context: &dyn Context,
 ) -> bool {
+    // A session needs its own permission to pass tags or a source identity, as across accounts.
+    let is_session = matches!(principal.kind, PrincipalKind::Role | PrincipalKind::AssumedRole);
+    let needs_both = is_session && !action.starts_with("sts:AssumeRole");
     let (action, resource) = (Action::parse(action).unwrap(), Resource::Named(arn));
     let (key_action, session) = (None, None);
     let asked = Asked { principal, action: &action, resource, owner, key_action, session };
     let policies = set.applicable(&asked).policies;
-    let owner = Some(owner.as_str());
-    let question = Question { principal, action: &action, resource, owner, context: &NoKeys };
+    let owner = Some(if needs_both { "000000000000" } else { owner.as_str() });
+    let question = Question { principal, action: &action, resource, owner, context };
     evaluate(&question, &policies).outcome == Outcome::Allow
 }
 
@@ -100,6 +133,33 @@ struct NoKeys;
 impl Context for NoKeys {
     fn values(&self, _: &ConditionKey) -> Values<'_> {
         Values::Absent
+    }
+}
+
+/// What a caller can have at best: a user all that is asked for, a session of a role no second
+/// factor and no user name (facts: iam.md section 5.1).
+struct Best<'a>(Option<&'a str>);
+
+impl<'a> Best<'a> {
+    fn of(principal: Principal<'a>) -> Self {
+        let name = principal.text.rsplit('/').next().unwrap();
+        Self((principal.kind == PrincipalKind::User).then_some(name))
+    }
+}
+
+impl Context for Best<'_> {
+    fn values(&self, key: &ConditionKey) -> Values<'_> {
+        let value = match (key.as_str(), self.0) {
+            ("aws:multifactorauthpresent", user) => KeyValue::Bool(user.is_some()),
+            ("aws:multifactorauthage", Some(_)) => KeyValue::Number(1),
+            ("aws:username", Some(name)) => KeyValue::Text(name),
+            ("sts:rolesessionname" | "sts:sourceidentity", user) => {
+                KeyValue::Text(user.unwrap_or("ana"))
+            }
+            ("aws:requesttag/team", _) => KeyValue::Text("red"),
+            _ => return Values::Absent,
+        };
+        Values::One(value)
     }
 }
 
@@ -272,6 +332,43 @@ fn where_nobody_can_the_answer_is_no() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(report["trust"][0]["lacks"][0]["side"], "caller identity policy");
+}
+
+/// Callers of other accounts need a grant of their own side too.
+#[test]
+fn everybody_is_told_as_those_whom_their_own_account_lets() {
+    let place = place();
+    let everybody = DETAILS.replace("\"999999999999\"", "\"*\"");
+    place.write("policies/accounts/222222222222/authorization-details.json", &everybody);
+    let role = "arn:aws:iam::222222222222:role/a/closed";
+    let means = "everybody of account 222222222222, and of other accounts whose policies are here \
+                 and let them";
+    let (code, out, _) = place.text(role);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains(&format!("\n{means}\n  can sts:AssumeRole\n")), "{out}");
+    assert!(!out.contains("everybody\n"), "{out}");
+    let report: Value = serde_json::from_slice(&place.trust(role, "json").stdout).unwrap();
+    let all = report["trust"].as_array().unwrap().iter();
+    let who: Vec<&Value> = all.flat_map(|it| it["who"].as_array().unwrap()).collect();
+    let expect = json!({ "kind": "public", "name": "*", "means": means });
+    assert!(who.contains(&&expect), "{who:?}");
+}
+
+#[test]
+fn what_sessions_of_roles_never_have_is_told() {
+    let place = place();
+    let factor = DETAILS.replace(
+        "\"Principal\": { \"AWS\": \"999999999999\" }",
+        "\"Principal\": { \"AWS\": \"arn:aws:iam::222222222222:role/scan\" }, \
+         \"Condition\": { \"Bool\": { \"aws:MultiFactorAuthPresent\": \"true\" } }",
+    );
+    place.write("policies/accounts/222222222222/authorization-details.json", &factor);
+    let (code, out, _) = place.text("arn:aws:iam::222222222222:role/a/closed");
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains(": with MFA\n    for sessions of roles never have a second factor\n"),
+        "{out}"
+    );
 }
 
 #[test]

@@ -99,10 +99,21 @@ enum AssumeError {
         "{status} from there is no token service's answer; hint: `--url` is the issuer's, or that of `sts` in the configuration"
     )]
     Answer { status: u16 },
+    #[error(
+        "`{option}` is empty, and a token service takes that for none; hint: give it a value, or leave it out"
+    )]
+    Blank { option: &'static str },
+    #[error(
+        "the session policy `{}` is empty: the session would have no limit; hint: write a policy to it, or leave `--policy` out",
+        path.display()
+    )]
+    BlankPolicy { path: PathBuf },
     #[error("`--duration` is {0}")]
     Duration(String),
     #[error("`--tag` number {number} is no `KEY=VALUE`")]
     Tag { number: usize },
+    #[error("`--tag` number {number} has no key; hint: `KEY=VALUE`")]
+    TagWithoutKey { number: usize },
     #[error("`--tag` number {number} has the key of another one")]
     TagTwice { number: usize },
     #[error("cannot write: {0}")]
@@ -171,6 +182,7 @@ fn token(args: &AssumeArgs) -> Result<String, AssumeError> {
 
 /// The request, as RFC 8693 section 2.1 and crossgate's extensions have it.
 fn form(args: &AssumeArgs, token: &str) -> Result<String, AssumeError> {
+    no_blank(args)?;
     let duration = args.duration.as_deref().map(seconds).transpose()?;
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
     let tags = tags(&args.tags)?.map(|tags| tags.to_string());
@@ -194,6 +206,23 @@ fn form(args: &AssumeArgs, token: &str) -> Result<String, AssumeError> {
     Ok(pairs.collect::<Vec<_>>().join("&"))
 }
 
+/// Token exchange passes over a parameter without a value: the session would be another one than was
+/// asked for, such as one without its limit.
+fn no_blank(args: &AssumeArgs) -> Result<(), AssumeError> {
+    let given = [
+        ("--role", Some(&args.role)),
+        ("--external-id", args.external_id.as_ref()),
+        ("--session-name", args.session_name.as_ref()),
+        ("--source-identity", args.source_identity.as_ref()),
+    ];
+    let transitive = args.transitive_tags.iter().map(|key| ("--transitive-tag", Some(key)));
+    let is_blank = |value: Option<&String>| value.is_some_and(|text| text.trim().is_empty());
+    match given.into_iter().chain(transitive).find(|(_, value)| is_blank(*value)) {
+        Some((option, _)) => Err(AssumeError::Blank { option }),
+        None => Ok(()),
+    }
+}
+
 fn seconds(text: &str) -> Result<String, AssumeError> {
     let duration = parse_duration(text)
         .map_err(|error| AssumeError::Duration(format!("no duration: {error}")))?;
@@ -208,6 +237,9 @@ fn read_policy(path: &Path) -> Result<String, AssumeError> {
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut text = String::new();
     file.take(POLICY_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    if text.trim().is_empty() {
+        return Err(AssumeError::BlankPolicy { path: path.to_owned() });
+    }
     Ok(text)
 }
 
@@ -215,6 +247,9 @@ fn tags(texts: &[String]) -> Result<Option<Value>, AssumeError> {
     let mut tags = Map::new();
     for (text, number) in texts.iter().zip(1..) {
         let (key, value) = text.split_once('=').ok_or(AssumeError::Tag { number })?;
+        if key.trim().is_empty() {
+            return Err(AssumeError::TagWithoutKey { number });
+        }
         if tags.insert(key.to_owned(), json!(value)).is_some() {
             return Err(AssumeError::TagTwice { number });
         }

@@ -19,7 +19,7 @@ use crate::config::units::format_duration;
 use crate::event::report::printable;
 use crate::iam::{AccountId, Arn};
 use crate::policy::access::{self, Certainty, Lack, Through, TrustGroup, TrustVerdict, Who};
-use crate::policy::set::{PolicySet, PrincipalEntry};
+use crate::policy::set::{PolicySet, PrincipalEntry, UnknownCallers};
 use crate::policy::{PolicyLayer, StatementRef};
 
 /// Tells of roles
@@ -152,19 +152,21 @@ fn write_role(
     let able: usize = can.map(|group| group.who.len()).sum();
     match format {
         Format::Json => {
+            let everybody = everybody(owner, set.unknown_callers);
             let report = Report {
                 role: &role.arn,
                 owner: owner.as_str(),
                 session_seconds_max: role.session_seconds_max,
                 unknown_callers: set.unknown_callers.as_str(),
-                trust: groups.iter().map(|group| GroupJson::of(group, role)).collect(),
+                trust: groups.iter().map(|group| GroupJson::of(group, role, &everybody)).collect(),
             };
             serde_json::to_writer(&mut *out, &report)?;
             writeln!(out)?;
         }
         Format::Text => {
             head(role, owner, out)?;
-            groups.iter().try_for_each(|group| write_group(group, role, out))?;
+            let everybody = everybody(owner, set.unknown_callers);
+            groups.iter().try_for_each(|group| write_group(group, role, &everybody, out))?;
             let named: usize = groups.iter().map(|group| group.who.len()).sum();
             writeln!(out, "\n{} can, {} can't", able, named.saturating_sub(able))?;
         }
@@ -183,6 +185,7 @@ fn head(role: &PrincipalEntry, owner: AccountId, out: &mut dyn Write) -> io::Res
 fn write_group(
     group: &TrustGroup<'_>,
     role: &PrincipalEntry,
+    everybody: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let from = match &group.through {
@@ -198,6 +201,7 @@ fn write_group(
             (Who::Account(_), Through::UnknownAccount(_)) => {
                 writeln!(out, "{}, whose policies are not here", named(who))?;
             }
+            (Who::Everyone, _) if group.action == ASSUME_ROLE => writeln!(out, "{everybody}")?,
             _ => writeln!(out, "{}{from}", named(who))?,
         }
     }
@@ -224,6 +228,15 @@ fn write_group(
             write_statements("for it is denied by", denied, out)
         }
     }
+}
+
+/// Whom `*` lets in: callers of other accounts need a grant of their own side too.
+fn everybody(owner: AccountId, unknown: UnknownCallers) -> String {
+    let others = match unknown {
+        UnknownCallers::ResourcePolicyDecides => "whose policies let them or are not here",
+        UnknownCallers::Deny => "whose policies are here and let them",
+    };
+    format!("everybody of account {owner}, and of other accounts {others}")
 }
 
 fn write_statements(
@@ -266,6 +279,11 @@ fn lacking(lack: &Lack, group: &TrustGroup<'_>, role: &PrincipalEntry) -> String
             format!("level `{level}` above the role's account has no RCP that allows {action}")
         }
         Lack::Saml => "it takes a SAML assertion, which crossgate does not read".to_owned(),
+        Lack::Mfa => "sessions of roles never have a second factor".to_owned(),
+        Lack::UserName => "sessions of roles have no `aws:username`".to_owned(),
+        Lack::Further(further) => {
+            format!("the trust policy asks for what needs {further}, which not all sides allow")
+        }
         Lack::UnknownCaller => {
             "callers whose policies are not here are refused (`unknown_callers: deny`)".to_owned()
         }
@@ -303,6 +321,9 @@ struct GroupJson<'a> {
 struct WhoJson<'a> {
     kind: &'static str,
     name: &'a str,
+    /// Who that is, where the name alone would say too much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    means: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -325,8 +346,12 @@ struct StatementJson<'a> {
 }
 
 impl<'a> GroupJson<'a> {
-    fn of(group: &'a TrustGroup<'_>, role: &PrincipalEntry) -> Self {
-        let who = group.who.iter().map(|who| WhoJson { kind: who.kind(), name: who.name() });
+    fn of(group: &'a TrustGroup<'_>, role: &PrincipalEntry, everybody: &'a str) -> Self {
+        let who = group.who.iter().map(|who| WhoJson {
+            kind: who.kind(),
+            name: who.name(),
+            means: (*who == Who::Everyone && group.action == ASSUME_ROLE).then_some(everybody),
+        });
         let listed = |statements: &'a [StatementRef<'_>]| {
             statements.iter().map(StatementJson::from).collect()
         };
@@ -377,5 +402,6 @@ impl<'a> From<&'a StatementRef<'_>> for StatementJson<'a> {
     }
 }
 
+const ASSUME_ROLE: &str = "sts:AssumeRole";
 /// So many of a group are named to people; programs get all.
 const SHOWN_MAX: usize = 20;

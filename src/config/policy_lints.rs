@@ -1,6 +1,7 @@
-//! Policies that are right one by one and doubtful together, and with the settings.
+//! Policies that are right one by one and doubtful together, with the settings, or with the roles to
+//! watch.
 //!
-//! Flows in: the policies and `settings.yaml`. Flows out: warnings.
+//! Flows in: the policies, `settings.yaml`, the configuration. Flows out: warnings.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +9,12 @@ use std::path::Path;
 use crate::config::Config;
 use crate::config::finding::{Finding, Findings, Span};
 use crate::config::node::{self, Node};
-use crate::iam::AccountId;
+use crate::iam::{AccountId, Arn};
 use crate::policy::lint::{self, AllowlistUse, SetFinding};
 use crate::policy::set::PolicySet;
 
-/// What is doubtful in the policies in force, and in allowlists that they have no use for.
+/// What is doubtful in the policies in force, in allowlists that they have no use for, and in roles to
+/// watch that they do not have.
 pub(super) fn check(config: &Config, set: &PolicySet) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut doubts = lint::set(set).into_iter().peekable();
@@ -23,6 +25,7 @@ pub(super) fn check(config: &Config, set: &PolicySet) -> Vec<Finding> {
         found.extend(in_file(Path::new(&*file), std::iter::once(first).chain(rest)));
     }
     found.extend(allowlists(config, set));
+    found.extend(break_glass(config, set));
     found
 }
 
@@ -63,6 +66,37 @@ fn allowlists(config: &Config, set: &PolicySet) -> Vec<Finding> {
                 );
             }
         }
+    }
+    findings.into_sorted()
+}
+
+/// Roles whose every use is to be told, and that nobody can use: their names are wrong.
+fn break_glass(config: &Config, set: &PolicySet) -> Vec<Finding> {
+    let roles = config.sts.as_ref().map_or(&[][..], |sts| &sts.rules.watch.break_glass);
+    let is_here = |role: &str| {
+        Arn::parse(role).and_then(|arn| set.role(arn)).is_some_and(|it| *it.arn == *role)
+    };
+    if roles.iter().all(|role| is_here(role)) {
+        return Vec::new();
+    }
+    // The text is for the places: the configuration was read from it.
+    let text = fs::read_to_string(&config.file).unwrap_or_default();
+    let mut findings = Findings::new(&config.file, &text);
+    if TEXT_BYTES_MAX < text.len() {
+        return Vec::new();
+    }
+    let root = node::read(&text, NODES_MAX, &mut Findings::new(&config.file, &text));
+    let watch = root.as_ref().and_then(|it| it.get("sts")?.get("watch")?.get("break_glass"));
+    let listed = watch.map(Node::as_list).unwrap_or_default();
+    for (node, role) in listed.iter().zip(roles).filter(|(_, role)| !is_here(role)) {
+        let other = Arn::parse(role).and_then(|arn| set.role(arn));
+        let hint = match other {
+            Some(other) => format!("did you mean `{}`?", other.arn),
+            None => "as its account's policies have it: the role's ARN with its path".to_owned(),
+        };
+        let message =
+            format!("the policies have no role `{}`: its use can never be told", node.written());
+        findings.warn(node.at, message, hint);
     }
     findings.into_sorted()
 }

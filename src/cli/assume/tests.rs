@@ -84,6 +84,13 @@ fn what_can_not_be_asked_is_told_without_values() {
         (&["--duration", "1500ms"], "`--duration` is not in whole seconds"),
         (&["--tag", "a=1", "--tag", "secret"], "`--tag` number 2 is no `KEY=VALUE`"),
         (&["--tag", "a=1", "--tag", "a=2"], "`--tag` number 2 has the key of another one"),
+        (&["--tag", "a=1", "--tag", "=secret"], "`--tag` number 2 has no key; hint: "),
+        (&["--tag", " =secret"], "`--tag` number 1 has no key; hint: "),
+        (&["--external-id", ""], "`--external-id` is empty, "),
+        (&["--source-identity", ""], "`--source-identity` is empty, "),
+        (&["--session-name", " "], "`--session-name` is empty, "),
+        (&["--transitive-tag", "a", "--transitive-tag", ""], "`--transitive-tag` is empty, "),
+        (&["--policy", "/dev/null"], "the session policy `/dev/null` is empty: "),
         (&["--policy", "/nowhere/p.json"], "cannot read the session policy `/nowhere/p.json`: "),
     ] {
         let error = form(&args(more), "t").unwrap_err().to_string();

@@ -1,10 +1,12 @@
 //! Who can reach what: every principal of a resource, every grant that leaves its account.
 //!
 //! Flows in: a set of policies. Flows out: who reaches a resource, by which statements. There is no
-//! request, so no condition is evaluated: an Allow with conditions counts and is marked, a Deny
-//! counts if it has none and is told else. Guardrails, boundaries, keys and both sides of a
-//! cross-account grant are respected in that sense (facts: iam.md section 4).
+//! request, so conditions are not evaluated but for what sessions of roles never have: an Allow with
+//! conditions counts and is marked, a Deny counts if it has none and is told else. Guardrails,
+//! boundaries, keys and both sides of a cross-account grant are respected in that sense (facts:
+//! iam.md section 4).
 
+mod caller;
 mod candidates;
 mod external;
 mod grant;

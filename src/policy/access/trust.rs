@@ -1,6 +1,7 @@
 //! Who can begin a session of a role, and why; and whom its trust policy names in vain.
 
 use crate::iam::{AccountId, Arn};
+use crate::policy::access::caller::{self, Caller, Never};
 use crate::policy::access::candidates::{self, Candidate};
 use crate::policy::access::walk::{Obstacle, Target, Walk};
 use crate::policy::access::{ASSUME, Certainty, Through, Who};
@@ -58,6 +59,12 @@ pub enum Lack {
     Rcp(Box<str>),
     /// It takes a SAML assertion, which crossgate does not read.
     Saml,
+    /// The trust policy asks for a second factor, which sessions of roles never have.
+    Mfa,
+    /// The trust policy asks for a user's name, which sessions of roles never have.
+    UserName,
+    /// The trust policy asks for what a call needs another action for, and not all sides allow that.
+    Further(&'static str),
     /// The caller's policies are not here, which is refused.
     UnknownCaller,
 }
@@ -70,7 +77,7 @@ impl Lack {
             Self::Boundary => Side::Boundary,
             Self::Scp(_) => Side::Scp,
             Self::Rcp(_) => Side::Rcp,
-            Self::Saml => Side::Trust,
+            Self::Saml | Self::Mfa | Self::UserName | Self::Further(_) => Side::Trust,
         }
     }
 }
@@ -78,7 +85,8 @@ impl Lack {
 /// Everybody whom a role's trust policy lets in, those who can assume it first.
 ///
 /// Principals of the set are asked one by one; of accounts that are not in the set it is told what
-/// the policy says of them. No condition is evaluated: what has some is marked.
+/// the policy says of them. No condition is evaluated, but for what sessions of roles never have: what
+/// has some is marked.
 pub fn trust<'s>(
     set: &'s PolicySet,
     role: &'s PrincipalEntry,
@@ -143,21 +151,52 @@ impl<'s> Asked<'_, 's, '_> {
             (Through::UnknownAccount(_), UnknownCallers::Deny)
         );
         let is_saml = action == SAML;
-        match self.walk.decide(self.target, self.candidate, &shape) {
-            Some(granted) if !is_refused && !is_saml => Some(TrustVerdict::Can {
-                certainty: granted.certainty,
-                statements: granted.statements,
-                unless: granted.unless,
-            }),
+        let granted = self.walk.decide(self.target, self.candidate, &shape);
+        let further = granted.as_ref().and_then(|it| self.lacks_further(action, &it.statements));
+        match granted {
+            Some(granted) if !is_refused && !is_saml && further.is_none() => {
+                Some(TrustVerdict::Can {
+                    certainty: granted.certainty,
+                    statements: granted.statements,
+                    unless: granted.unless,
+                })
+            }
             Some(_) | None => {
                 let refused = is_refused.then_some(Lack::UnknownCaller);
-                Some(self.cannot(obstacle, refused.or(is_saml.then_some(Lack::Saml))))
+                let saml = is_saml.then_some(Lack::Saml);
+                Some(self.cannot(obstacle, refused.or(saml).or(further.map(Lack::Further))))
             }
         }
     }
 
+    /// An action that the call needs besides and that not all sides allow, if every statement that
+    /// lets the caller in asks for it: passing tags or a source identity is an action of its own.
+    fn lacks_further(&self, action: &str, statements: &[StatementRef<'s>]) -> Option<&'static str> {
+        if action != ASSUME_ROLE {
+            return None;
+        }
+        let further = [caller::SET_SOURCE_IDENTITY, caller::TAG_SESSION];
+        further.into_iter().find(|further| {
+            let mut letting = statements.iter().filter(|it| it.layer == PolicyLayer::Trust);
+            let asks = letting.all(|it| caller::further(it.statement).any(|it| it == *further));
+            asks && !self.may_further(&Shape::action(further))
+        })
+    }
+
+    /// A session needs its own permission in its own account too (facts: iam.md section 5.1).
+    fn may_further(&self, action: &Shape) -> bool {
+        let caller = self.candidate.principal().map(|it| Caller::of(&it));
+        let is_granted = self.walk.decide(self.target, self.candidate, action).is_some();
+        let is_session = caller == Some(Caller::RoleSession);
+        is_granted && (!is_session || self.walk.caller_allows(self.target, self.candidate, action))
+    }
+
     fn cannot(&self, obstacle: Obstacle<'s>, first: Option<Lack>) -> TrustVerdict<'s> {
         let mut lacks: Vec<Lack> = first.into_iter().collect();
+        lacks.extend(obstacle.never.iter().map(|it| match it {
+            Never::Mfa => Lack::Mfa,
+            Never::UserName => Lack::UserName,
+        }));
         if obstacle.missing.has(Side::CallerIdentity) {
             lacks.push(Lack::CallerIdentity);
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use crate::iam::{AccountId, Arn};
+use crate::policy::access::caller::{Caller, Known, Never};
 use crate::policy::access::candidates::{Candidate, Identity};
 use crate::policy::access::grant::{Certainty, Granted, add};
 use crate::policy::access::side::Side;
@@ -67,6 +68,8 @@ struct Applicable<'s> {
 pub(super) struct Obstacle<'s> {
     /// The statements that let it in.
     pub(super) named: Vec<StatementRef<'s>>,
+    /// What these ask for and the caller never has, if that leaves none of them.
+    pub(super) never: Vec<Never>,
     /// The caller's own sides that lack a grant.
     pub(super) missing: Missing,
     /// The levels of the organization that lack one, each counted from its root.
@@ -227,12 +230,23 @@ impl<'s> Walk<'s> {
         let principal = candidate.principal()?;
         let applicable = self.applicable(target, candidate, &principal, Some(action));
         let has_boundary = applicable.boundary.is_some();
-        let asked = Asked { walk: self, target, action, principal: &principal, has_boundary };
+        let caller = Caller::of(&principal);
+        let asked =
+            Asked { walk: self, target, action, principal: &principal, has_boundary, caller };
         let resource = applicable.resource.as_slice();
-        let named = asked.side(resource, |_| true).granted(Vec::new())?.statements;
-        let is_meant = |how| !asked.side(resource, |it| it == how).is_empty();
+        let by_name = Asked { caller: Caller::Any, ..asked };
+        let is_never = asked.side(resource, |_| true).is_empty();
+        let letting = if is_never { &by_name } else { &asked };
+        let named = letting.side(resource, |_| true).granted(Vec::new())?.statements;
+        let mut never: Vec<Never> = Vec::new();
+        for it in named.iter().filter(|_| is_never).flat_map(|it| caller.lacks(it.statement)) {
+            if !never.contains(&it) {
+                never.push(it);
+            }
+        }
+        let is_meant = |how| !letting.side(resource, |it| it == how).is_empty();
         let is_own = principal.account == Some(target.owner_text());
-        let (caller, limits) = match (principal.account, is_own) {
+        let (own_policies, limits) = match (principal.account, is_own) {
             (None, _) => (false, false),
             (Some(_), false) => (true, true),
             (Some(_), true) if is_meant(PrincipalMatch::Direct) => (false, false),
@@ -240,7 +254,7 @@ impl<'s> Walk<'s> {
         };
         let lacks = |policies: &[Placed<'s>]| asked.side(policies, |_| true).is_empty();
         let mut missing = Missing::default();
-        if caller && candidate.identity != Identity::Unknown && lacks(&applicable.identity) {
+        if own_policies && candidate.identity != Identity::Unknown && lacks(&applicable.identity) {
             missing.add(combine::Side::CallerIdentity);
         }
         if limits && applicable.boundary.as_ref().is_some_and(|it| lacks(it)) {
@@ -252,7 +266,23 @@ impl<'s> Walk<'s> {
             lacking.map(move |(index, _)| (layer, index)).collect::<Vec<_>>()
         });
         let levels = levels.collect();
-        Some(Obstacle { named, missing, levels, denied: asked.certain_denials(&applicable) })
+        let denied = asked.certain_denials(&applicable);
+        Some(Obstacle { named, never, missing, levels, denied })
+    }
+
+    /// Whether a candidate's own policies allow an action, whatever else does not.
+    pub(super) fn caller_allows(
+        &self,
+        target: &Target<'s, '_>,
+        candidate: &Candidate<'s>,
+        action: &Shape,
+    ) -> bool {
+        let Some(principal) = candidate.principal() else { return false };
+        let identity = self.applicable(target, candidate, &principal, Some(action)).identity;
+        let (has_boundary, caller) = (false, Caller::of(&principal));
+        let asked =
+            Asked { walk: self, target, action, principal: &principal, has_boundary, caller };
+        candidate.identity == Identity::Unknown || !asked.side(&identity, |_| true).is_empty()
     }
 
     fn decide_alone(
@@ -270,6 +300,7 @@ impl<'s> Walk<'s> {
             action,
             principal: &principal,
             has_boundary: applicable.boundary.is_some(),
+            caller: Caller::of(&principal),
         };
         let own = asked.side(applicable.resource.as_slice(), |_| true);
         if own.is_empty() && delegation == Delegation::Needed {
@@ -351,32 +382,35 @@ impl<'s> Relevant<'s> {
         Some(Self { statement, actions: Shapes::from(&statement.actions), resource })
     }
 
-    /// How surely the statement means an action.
-    fn certainty(&self, action: &Shape) -> Option<Certainty> {
+    /// How surely the statement means an action of a caller.
+    fn certainty(&self, action: &Shape, caller: Caller) -> Option<Certainty> {
+        let by_itself = self.by_itself(caller)?;
         match self.actions.fit(action) {
             Fit::Nothing => None,
             Fit::Part => Some(Certainty::Partly),
-            Fit::Whole => Some(self.by_itself()),
+            Fit::Whole => Some(by_itself),
         }
     }
 
     /// How surely the statement applies to the actions that it means.
-    fn by_itself(&self) -> Certainty {
-        if self.statement.conditions.is_empty() {
-            self.resource
-        } else {
-            self.resource.min(Certainty::Conditional)
+    fn by_itself(&self, caller: Caller) -> Option<Certainty> {
+        match caller.known(self.statement) {
+            Known::Holds => Some(self.resource),
+            Known::Open => Some(self.resource.min(Certainty::Conditional)),
+            Known::Fails => None,
         }
     }
 }
 
 /// One principal, one action, one resource.
+#[derive(Clone, Copy)]
 struct Asked<'w, 's, 'a> {
     walk: &'w Walk<'s>,
     target: &'w Target<'s, 'a>,
     action: &'w Shape,
     principal: &'w Principal<'w>,
     has_boundary: bool,
+    caller: Caller,
 }
 
 impl<'s> Asked<'_, 's, '_> {
@@ -387,7 +421,8 @@ impl<'s> Asked<'_, 's, '_> {
             for it in self.walk.relevant(policy, self.target).iter() {
                 let is_meant = it.statement.effect == Effect::Allow
                     && self.principal_match(*layer, it.statement).is_some_and(&counts);
-                let Some(certainty) = it.certainty(self.action).filter(|_| is_meant) else {
+                let Some(certainty) = it.certainty(self.action, self.caller).filter(|_| is_meant)
+                else {
                     continue;
                 };
                 let statement = StatementRef { policy, statement: it.statement, layer: *layer };
@@ -465,11 +500,11 @@ impl<'s> Asked<'_, 's, '_> {
                 let statement = it.statement;
                 let is_meant = statement.effect == Effect::Deny
                     && self.principal_match(layer, statement).is_some();
-                match it.certainty(self.action).filter(|_| is_meant) {
+                match it.certainty(self.action, self.caller).filter(|_| is_meant) {
                     None => {}
                     Some(Certainty::Always) => return None,
                     Some(Certainty::Conditional | Certainty::Partly) => {
-                        if it.by_itself() == Certainty::Always {
+                        if it.by_itself(self.caller) == Some(Certainty::Always) {
                             granted.deny(&it.actions);
                         }
                         unless.push(StatementRef { policy, statement, layer });
@@ -490,7 +525,7 @@ impl<'s> Asked<'_, 's, '_> {
                 let statement = it.statement;
                 let is_meant = statement.effect == Effect::Deny
                     && self.principal_match(layer, statement).is_some();
-                if is_meant && it.certainty(self.action) == Some(Certainty::Always) {
+                if is_meant && it.certainty(self.action, self.caller) == Some(Certainty::Always) {
                     add(&mut denied, &[StatementRef { policy, statement, layer }]);
                 }
             }

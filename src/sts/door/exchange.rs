@@ -134,8 +134,9 @@ pub(super) fn refused(refusal: &Refusal) -> Answer {
         error_description: Cow<'a, str>,
     }
     let (status, error, description) = words(refusal);
+    let description = in_our_names(description);
     let mut answer =
-        answer(status, &Failure { error, error_description: description_text(description) });
+        answer(status, &Failure { error, error_description: description_text(&description) });
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
@@ -170,6 +171,16 @@ fn words(refusal: &Refusal) -> (StatusCode, &str, &str) {
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again")
         }
     }
+}
+
+/// A description with this protocol's name of the parameter that it begins with: the decision knows
+/// AWS's names alone. What follows may be quoted from a policy, and stays.
+fn in_our_names(description: &str) -> Cow<'_, str> {
+    let renamed = NAMES.iter().find_map(|(theirs, ours)| {
+        let rest = description.strip_prefix('`')?.strip_prefix(theirs)?.strip_prefix('`')?;
+        Some(format!("`{ours}`{rest}"))
+    });
+    renamed.map_or(Cow::Borrowed(description), Cow::Owned)
 }
 
 /// A description has printable ASCII alone, without quotes and backslashes.
@@ -236,6 +247,18 @@ pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exch
 /// RFC 8693 section 3.
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// Parameters as AWS calls them, and as they are called here.
+const NAMES: [(&str, &str); 8] = [
+    ("DurationSeconds", "duration_seconds"),
+    ("ExternalId", "external_id"),
+    ("Policy", "policy"),
+    ("PolicyArns", "policy_arns"),
+    ("RoleSessionName", "role_session_name"),
+    ("SourceIdentity", "source_identity"),
+    ("Tags", "tags"),
+    ("TransitiveTagKeys", "transitive_tag_keys"),
+];
 
 const UNSUPPORTED: &str = "the grant type is urn:ietf:params:oauth:grant-type:token-exchange";
 

@@ -48,6 +48,7 @@ enum Asked {
     Exactly,
     InAnyLetterCase,
     ByWildcards,
+    ByVariable,
 }
 
 impl<'s> Use<'s> {
@@ -78,6 +79,12 @@ impl<'s> Use<'s> {
     /// What is wrong with the ID alone.
     fn weaknesses(&self, set: &PolicySet) -> Option<SetFinding> {
         let (what, hint) = match self.asked {
+            Asked::ByVariable => ("is a variable, which the third party does not pick", MAKE_ONE),
+            Asked::ByWildcards | Asked::InAnyLetterCase | Asked::Exactly
+                if !is_passable(&self.id, self.asked) =>
+            {
+                ("has a length or a character that none may have: no call can pass it", PASSABLE)
+            }
             Asked::ByWildcards => (
                 "has wildcards: whoever knows its form can pass one that fits",
                 "use `StringEquals` with the whole external ID",
@@ -156,14 +163,19 @@ fn asked(statement: &CompiledStatement) -> Vec<(Asked, String)> {
     for condition in positive {
         let name = condition.operator().name();
         for id in condition.values() {
-            // Wildcards and variables that are escaped are rare; what they mean is not judged.
-            let is_open = id.chars().all(|c| c == '*');
-            if is_open || id.contains("${") {
+            let is_open = !id.is_empty() && id.chars().all(|c| c == '*');
+            if is_open {
                 continue;
             }
+            let plain = ESCAPES.iter().fold(id.clone(), |text, escape| text.replace(escape, ""));
             let asked = match name {
+                "StringEqualsIgnoreCase" | "StringLike" | "StringEquals"
+                    if plain.contains("${") =>
+                {
+                    Asked::ByVariable
+                }
                 "StringEqualsIgnoreCase" => Asked::InAnyLetterCase,
-                "StringLike" if id.contains(['*', '?']) => Asked::ByWildcards,
+                "StringLike" if plain.contains(['*', '?']) => Asked::ByWildcards,
                 "StringEquals" | "StringLike" => Asked::Exactly,
                 _ => continue,
             };
@@ -171,6 +183,15 @@ fn asked(statement: &CompiledStatement) -> Vec<(Asked, String)> {
         }
     }
     all
+}
+
+/// Whether a call can pass an ID, or one of its form (facts: iam.md section 5.1).
+fn is_passable(id: &str, asked: Asked) -> bool {
+    let is_wild = |c: char| asked == Asked::ByWildcards && matches!(c, '*' | '?');
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    let least = id.chars().filter(|c| asked != Asked::ByWildcards || *c != '*').count();
+    let is_long_enough = asked == Asked::ByWildcards || PASSABLE_CHARS.0 <= least;
+    is_long_enough && least <= PASSABLE_CHARS.1 && id.chars().all(|c| is_wild(c) || is_allowed(c))
 }
 
 /// The accounts of others that a statement lets in.
@@ -310,6 +331,11 @@ const GUESSABLE: [&str; 40] = [
 ];
 
 const MAKE_ONE: &str = "let the third party make one: `crossgate external-id new`";
+const PASSABLE: &str = "an external ID has 2 to 1,224 letters, digits and `_+=,.@:/-`: `crossgate \
+                        external-id new` makes one";
+/// What stands for a character that would else have a meaning; no call can pass any of them.
+const ESCAPES: [&str; 3] = ["${*}", "${?}", "${$}"];
+const PASSABLE_CHARS: (usize, usize) = (2, 1224);
 const ONE_EACH: &str = "each third party picks its own: who has one could pass for the other";
 const ONE_EACH_OWNER: &str =
     "the third party picks one for each of its customers: one could reach the other's role by it";
@@ -351,6 +377,29 @@ mod tests {
             "x7Kq@mZ+4tRw=9bN",
         ] {
             check(id, None);
+        }
+    }
+
+    #[test]
+    fn what_no_call_can_pass_is_told_apart() {
+        let (most, long) = ("a".repeat(1224), "a".repeat(1225));
+        for (id, asked, expect) in [
+            ("ab", Asked::Exactly, true),
+            ("a_B+0=,.@:/-", Asked::InAnyLetterCase, true),
+            (&most, Asked::Exactly, true),
+            (&long, Asked::Exactly, false),
+            ("", Asked::Exactly, false),
+            ("a", Asked::Exactly, false),
+            ("two words", Asked::Exactly, false),
+            ("id\u{e9}", Asked::InAnyLetterCase, false),
+            ("a*b", Asked::Exactly, false),
+            ("${*}ab", Asked::Exactly, false),
+            ("a*", Asked::ByWildcards, true),
+            ("a?*", Asked::ByWildcards, true),
+            ("a *", Asked::ByWildcards, false),
+            (&format!("{long}*"), Asked::ByWildcards, false),
+        ] {
+            assert_eq!(is_passable(id, asked), expect, "{id} {asked:?}");
         }
     }
 

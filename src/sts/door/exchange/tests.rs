@@ -154,3 +154,32 @@ fn each_refusal_has_its_error_and_status() {
     let body: Value = serde_json::from_str(&text_of(refused(&invalid("a \"b\\ é")))).unwrap();
     assert_eq!(body["error_description"], "a 'b' '");
 }
+
+#[test]
+fn parameters_are_told_by_the_names_of_this_protocol() {
+    let description = |error: AssumeError| {
+        let body = text_of(refused(&Refusal::Assume(error)));
+        let body: Value = serde_json::from_str(&body).unwrap();
+        body["error_description"].as_str().unwrap().to_owned()
+    };
+    for (theirs, ours) in [
+        (
+            "`DurationSeconds` is from 900 to 43200, not 1",
+            "`duration_seconds` is from 900 to 43200, not 1",
+        ),
+        ("`RoleSessionName` has 2 to 64 characters", "`role_session_name` has 2 to 64 characters"),
+        ("`ExternalId` has a character", "`external_id` has a character"),
+        ("`SourceIdentity` has a character", "`source_identity` has a character"),
+        ("`PolicyArns` has what is no ARN", "`policy_arns` has what is no ARN"),
+        ("`Policy` has 3000 characters", "`policy` has 3000 characters"),
+        ("`Policies` of DurationSeconds", "`Policies` of DurationSeconds"),
+        ("a tag's key has no `Policy`", "a tag's key has no `Policy`"),
+    ] {
+        assert_eq!(description(AssumeError::Invalid(theirs.into())), ours);
+    }
+    let malformed = "`Policy`, at byte 2: the element `Policy` is unknown";
+    let expect = "`policy`, at byte 2: the element `Policy` is unknown";
+    assert_eq!(description(AssumeError::MalformedPolicy(malformed.into())), expect);
+    let too_large = AssumeError::PolicyTooLarge("`Policy` has 3000 characters".into());
+    assert_eq!(description(too_large), "`policy` has 3000 characters");
+}
