@@ -436,15 +436,7 @@ fn each_attempt_makes_one_event() {
         assert_eq!(id, *caller, "{event}");
         assert_eq!(event["initiator"]["host"]["address"], "127.0.0.1", "{event}");
         assert_eq!(event["initiator"]["host"]["agent"], "a test", "{event}");
-        let request = &event["requestData"];
-        match request["protocol"].as_str() {
-            Some("assume_role") => assert_eq!(request["sessionName"], "release", "{event}"),
-            Some("ibm") if *reason == "profile_trusts" => {
-                assert_eq!(request["profileId"], PROFILE, "{event}");
-                assert_eq!(event["target"]["id"], PROFILE, "{event}");
-            }
-            _ => {}
-        }
+        check_names(&event);
     }
     let identify = [("Action", "GetCallerIdentity"), ("Version", "2011-06-15")];
     let others = [
@@ -469,6 +461,19 @@ fn each_attempt_makes_one_event() {
         action == "sts.role.assume" || action == "iam-identity.account-profile.assume"
     };
     assert_eq!(ended.events.iter().filter(is_attempt).count(), attempts.len());
+}
+
+/// An event names the session that was asked for, and a profile by its id.
+#[track_caller]
+fn check_names(event: &Value) {
+    let request = &event["requestData"];
+    if request["protocol"] == "assume_role" {
+        assert_eq!(request["sessionName"], "release", "{event}");
+    }
+    if event["responseData"]["reason"] == "profile_trusts" {
+        assert_eq!(request["profileId"], PROFILE, "{event}");
+        assert_eq!(event["target"]["id"], PROFILE, "{event}");
+    }
 }
 
 const API_KEY: &str = "urn:ibm:params:oauth:grant-type:apikey";

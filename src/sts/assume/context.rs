@@ -11,7 +11,7 @@ use crate::iam::IdentityKind;
 use crate::policy::request_context::{RequestContext, is_lower_of};
 use crate::policy::{ConditionKey, Context, KeyName, Value, Values};
 use crate::sts::assume::Caller;
-use crate::sts::assume::parameters::Checked;
+use crate::sts::assume::parameters::{Chaining, Checked};
 use crate::token::{KeySets, are_of_session};
 
 /// The condition keys of one call.
@@ -25,6 +25,9 @@ pub(super) struct AssumeContext<'a> {
 impl Context for AssumeContext<'_> {
     fn values(&self, key: &ConditionKey) -> Values<'_> {
         match key.name {
+            // Facts, iam.md section 5.1: whatever its token says, a session has no second factor.
+            KeyName::MultiFactorAuthPresent if self.is_chained() => Values::One(Value::Bool(false)),
+            KeyName::MultiFactorAuthAge if self.is_chained() => Values::Absent,
             KeyName::RequestTag => self.request_tag(key),
             KeyName::TagKeys => several(&self.checked.tag_keys),
             KeyName::ResourceTag => match self.inherited_tag(key) {
@@ -40,6 +43,10 @@ impl Context for AssumeContext<'_> {
 }
 
 impl AssumeContext<'_> {
+    fn is_chained(&self) -> bool {
+        self.checked.chaining == Chaining::Chained
+    }
+
     fn request_tag(&self, key: &ConditionKey) -> Values<'_> {
         let wanted = key.tag().unwrap_or_default();
         let mut tags = self.checked.tags.iter();
