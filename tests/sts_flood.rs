@@ -129,7 +129,7 @@ fn config(idp: &Idp, upstream: &Upstream, sts: SocketAddr) -> Config {
 }
 
 /// Of one connection: each waits for the time that all refusals take.
-const ATTEMPTS: usize = 2_000;
+const ATTEMPTS: usize = 1_000;
 
 /// Tables fill up to their limits; a leak of a request's size would be tens of times this.
 const GROWN_KIB_MAX: u64 = 24 << 10;
