@@ -75,7 +75,7 @@ const OWNER: &str = r#"{ "UserDetailList": [
   { "Arn": "arn:aws:iam::111111111111:role/auditor", "AssumeRolePolicyDocument":
     { "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": "sts:AssumeRole",
       "Principal": { "AWS": "arn:aws:iam::333333333333:role/scanner" },
-      "Condition": { "StringEquals": { "<<aws:PrincipalAccount||sts:ExternalId>>": "333333333333" } } } } }
+      "Condition": { "StringEquals": { "<<aws:PrincipalAccount||sts:ExternalId>>": "<<333333333333||K7QXM2RW-HT9E4ND3>>" } } } } }
 ] }
 "#;
 
