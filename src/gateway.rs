@@ -156,8 +156,8 @@ impl Gateway {
             config,
             writer,
             keys,
-            settings: settings.clone(),
-            revocations: revocations.clone(),
+            settings,
+            revocations,
             policies,
             tls,
             token_service: serving,
@@ -165,10 +165,7 @@ impl Gateway {
             turn: tokio::sync::Mutex::default(),
             end: CancellationToken::new(),
         });
-        tasks.spawn(follow_settings(settings, Arc::clone(&reloader)));
-        tasks.spawn(follow_revocations(revocations, Arc::clone(&reloader)));
-        tasks.spawn(Arc::clone(&reloader).follow_policies());
-        tasks.spawn(Arc::clone(&reloader).follow());
+        reloader.follow_all(&mut tasks);
         Ok(Self {
             addresses,
             admin_address,
@@ -242,6 +239,14 @@ struct Reloader {
 }
 
 impl Reloader {
+    /// Follows all files, each kind for itself, until told to stop.
+    fn follow_all(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
+        tasks.spawn(Arc::clone(self).follow_settings());
+        tasks.spawn(Arc::clone(self).follow_revocations());
+        tasks.spawn(Arc::clone(self).follow_policies());
+        tasks.spawn(Arc::clone(self).follow());
+    }
+
     /// Follows the configuration and the files of its certificates, until told to stop.
     async fn follow(self: Arc<Self>) {
         let mut watcher = Watcher::new(watched(&self.config));
@@ -263,6 +268,22 @@ impl Reloader {
         let _ = self.revocations.reload(Reload::Always).await;
         if let Some(policies) = &self.policies {
             let _ = policies.reload().await;
+        }
+    }
+
+    /// Follows the settings, until told to stop.
+    async fn follow_settings(self: Arc<Self>) {
+        tokio::select! {
+            () = self.end.cancelled() => {}
+            () = self.settings.follow() => {}
+        }
+    }
+
+    /// Follows what was ended, until told to stop.
+    async fn follow_revocations(self: Arc<Self>) {
+        tokio::select! {
+            () = self.end.cancelled() => {}
+            () = self.revocations.follow() => {}
         }
     }
 
@@ -391,20 +412,6 @@ fn watched(config: &Config) -> Vec<PathBuf> {
         [Some(tls.certificate.clone()), Some(tls.key.clone()), tls.client_ca.clone()]
     });
     files.flatten().chain([config.file.clone()]).collect()
-}
-
-async fn follow_settings(settings: SettingsStore, reloader: Arc<Reloader>) {
-    tokio::select! {
-        () = reloader.end.cancelled() => {}
-        () = settings.follow() => {}
-    }
-}
-
-async fn follow_revocations(revocations: RevocationStore, reloader: Arc<Reloader>) {
-    tokio::select! {
-        () = reloader.end.cancelled() => {}
-        () = revocations.follow() => {}
-    }
 }
 
 /// The settings, in force.
