@@ -43,6 +43,7 @@ pub mod verdict;
 pub mod admin;
 pub mod alarm;
 pub mod clock;
+mod durable;
 pub mod settings;
 pub mod sts;
 pub mod telemetry;

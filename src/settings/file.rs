@@ -2,11 +2,12 @@
 //!
 //! Flows in: a path. Flows out: text with the version it is of; or a new version in its place.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::events::DocumentError;
+use crate::durable::{self, NewVersion};
 use crate::watch::Fingerprint;
 
 /// Why settings could not be read or written.
@@ -81,31 +82,20 @@ pub(super) fn replace<'t>(
     if metadata.is_symlink() {
         return Err(SettingsError::Link { path: path.to_owned() });
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = parent.unwrap_or_else(|| Path::new("."));
-    let mut new = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .permissions(metadata.permissions())
-        .tempfile_in(directory)
-        .map_err(failed)?;
-    // The process's mask may have taken bits away.
-    fs::set_permissions(new.path(), metadata.permissions()).map_err(failed)?;
-    let mut writer = BufWriter::with_capacity(WRITE_BYTES, new.as_file_mut());
+    let permissions = metadata.permissions();
+    let mut new = NewVersion::of(path, TEMPORARY_PREFIX, permissions).map_err(failed)?;
+    let mut writer = BufWriter::with_capacity(WRITE_BYTES, new.file());
     for piece in pieces {
         writer.write_all(piece.as_bytes()).map_err(failed)?;
     }
     writer.flush().map_err(failed)?;
     drop(writer);
-    new.as_file().sync_all().map_err(failed)?;
+    new.sync().map_err(failed)?;
     if Fingerprint::of(path) != *made_from {
         return Err(SettingsError::Restless { path: path.to_owned() });
     }
-    new.persist(path).map_err(|error| failed(error.error))?;
-    // The rename itself must survive a power loss too.
-    if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all()) {
-        // The change has happened; taking it back would be worse.
-        tracing::warn!(directory = %directory.display(), %error, "cannot sync the directory");
-    }
+    new.take_place().map_err(failed)?;
+    durable::sync_directory_or_warn(path);
     Ok(Fingerprint::of(path))
 }
 

@@ -6,9 +6,9 @@
 //! each other: who changes it holds a lock and reads it anew.
 
 use std::fmt;
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::clock::{SystemClock, UnixMillis};
+use crate::durable::{self, Lock, NewVersion};
 use crate::policy::PolicyFinding;
 use crate::policy::json::place;
 use crate::settings::{Actor, Reload, Reloaded};
@@ -386,15 +387,13 @@ impl FileLock {
         name.push(LOCK_SUFFIX);
         let path = path.with_file_name(name);
         let failed = |error| RevocationsError::Write { path: path.clone(), error };
-        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
-        for _ in 0..LOCK_TRIES_MAX {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
+        // Not for others: who can open it can hold it.
+        let mut options = File::options();
+        let file = options.create(true).append(true).mode(LOCK_MODE).open(&path).map_err(failed)?;
+        match durable::lock_within(&file, LOCK_PATIENCE).map_err(failed)? {
+            Lock::Had => Ok(Self { _file: file }),
+            Lock::Held => Err(RevocationsError::Locked { path }),
         }
-        Err(RevocationsError::Locked { path })
     }
 }
 
@@ -444,22 +443,14 @@ fn replace(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::from_mode(MODE),
         Err(error) => return Err(failed(error)),
     };
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = parent.unwrap_or_else(|| Path::new("."));
-    let mut new =
-        tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory).map_err(failed)?;
-    fs::set_permissions(new.path(), permissions).map_err(failed)?;
-    new.write_all(text.as_bytes()).map_err(failed)?;
-    new.as_file().sync_all().map_err(failed)?;
+    let mut new = NewVersion::of(path, TEMPORARY_PREFIX, permissions).map_err(failed)?;
+    new.file().write_all(text.as_bytes()).map_err(failed)?;
+    new.sync().map_err(failed)?;
     if Fingerprint::of(path) != *made_from {
         return Err(RevocationsError::Restless { path: path.to_owned() });
     }
-    new.persist(path).map_err(|error| failed(error.error))?;
-    // The rename itself must survive a power loss too.
-    if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all()) {
-        // The change has happened; taking it back would be worse.
-        tracing::warn!(directory = %directory.display(), %error, "cannot sync the directory");
-    }
+    new.take_place().map_err(failed)?;
+    durable::sync_directory_or_warn(path);
     Ok(Fingerprint::of(path))
 }
 
@@ -473,9 +464,9 @@ const MODE: u32 = 0o644;
 const FILE_BYTES_MAX: u64 = 32 << 20;
 /// How often a file that changes under the reader is read again.
 const READS_MAX: usize = 5;
-/// 5 s: a change by another process is written in milliseconds.
-const LOCK_TRIES_MAX: usize = 500;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// A change by another process is written in milliseconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_MODE: u32 = 0o600;
 
 #[cfg(test)]
 mod tests {

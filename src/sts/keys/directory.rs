@@ -2,7 +2,7 @@
 //!
 //! Flows in: files. Flows out: keys with their times. Decides nothing about them.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
 use crate::clock::UnixSeconds;
+use crate::durable::{self, Lock, NewVersion};
 use crate::sts::keys::SessionKeysError;
 use crate::sts::keys::key::{KeyProblem, SigningKey};
 
@@ -47,10 +48,13 @@ impl<'d> LockedDirectory<'d> {
 
     /// Waits until no other process changes the directory.
     pub(super) fn lock(path: &'d Path) -> Result<Self, SessionKeysError> {
-        Self::lock_within(path, LOCK_TRIES_MAX)
+        Self::lock_within(path, LOCK_PATIENCE)
     }
 
-    pub(super) fn lock_within(path: &'d Path, mut tries: u32) -> Result<Self, SessionKeysError> {
+    pub(super) fn lock_within(
+        path: &'d Path,
+        patience: Duration,
+    ) -> Result<Self, SessionKeysError> {
         let metadata = fs::metadata(path).map_err(|source| io_error("read", path, source))?;
         let mode = metadata.permissions().mode();
         // Who may write there may publish keys.
@@ -61,20 +65,10 @@ impl<'d> LockedDirectory<'d> {
         let lock_path = path.join(LOCK_FILE);
         let lock = File::options().append(true).open(&lock_path);
         let lock = lock.map_err(|source| io_error("write", &lock_path, source))?;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if 0 < tries => {
-                    tries -= 1;
-                    std::thread::sleep(LOCK_RETRY);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(SessionKeysError::Locked { file: lock_path });
-                }
-                Err(TryLockError::Error(source)) => {
-                    return Err(io_error("lock", &lock_path, source));
-                }
-            }
+        let had = durable::lock_within(&lock, patience);
+        match had.map_err(|source| io_error("lock", &lock_path, source))? {
+            Lock::Had => {}
+            Lock::Held => return Err(SessionKeysError::Locked { file: lock_path }),
         }
         let directory = Self { path, _lock: lock };
         directory.remove_leftovers();
@@ -133,16 +127,10 @@ impl<'d> LockedDirectory<'d> {
     fn write(&self, file: &Path, content: &[u8], mode: u32) -> Result<(), SessionKeysError> {
         let write = || {
             let permissions = Permissions::from_mode(mode);
-            let mut new = tempfile::Builder::new()
-                .prefix(TEMPORARY_PREFIX)
-                .permissions(permissions.clone())
-                .tempfile_in(self.path)?;
-            // The process's mask may have taken bits away.
-            fs::set_permissions(new.path(), permissions)?;
-            new.write_all(content)?;
-            new.as_file().sync_all()?;
-            new.persist(file).map_err(|error| error.error)?;
-            Ok(())
+            let mut new = NewVersion::of(file, TEMPORARY_PREFIX, permissions)?;
+            new.file().write_all(content)?;
+            new.sync()?;
+            new.take_place()
         };
         write().map_err(|source| io_error("write", file, source))?;
         self.sync()
@@ -270,8 +258,7 @@ pub(super) const KEY_FILES_MAX: usize = 64;
 const KEY_BYTES_MAX: usize = 32 << 10;
 
 /// Making an RSA key is the longest that anybody has the lock for.
-const LOCK_TRIES_MAX: u32 = 500;
-const LOCK_RETRY: Duration = Duration::from_millis(20);
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -457,10 +457,10 @@ fn a_directory_that_is_held_is_told() {
     place.open(START).unwrap();
     let lock = File::open(place.path().join(".lock")).unwrap();
     lock.lock().unwrap();
-    let error = LockedDirectory::lock_within(&place.path(), 1).unwrap_err();
+    let error = LockedDirectory::lock_within(&place.path(), Duration::ZERO).unwrap_err();
     assert!(matches!(error, SessionKeysError::Locked { .. }), "{error}");
     drop(lock);
-    LockedDirectory::lock_within(&place.path(), 1).unwrap();
+    LockedDirectory::lock_within(&place.path(), Duration::ZERO).unwrap();
 }
 
 #[test]
