@@ -24,7 +24,7 @@ use crate::telemetry;
 pub use history::{SEED_AGE, SEED_SESSIONS_MAX, SeedError, Seeded};
 
 use memory::Memory;
-use traces::{Network, Newness};
+use traces::Network;
 
 /// Remembers attempts. Cheap to clone; clones share what they remember.
 #[derive(Clone, Debug, Default)]
@@ -123,9 +123,9 @@ impl Watch {
         }
         let principal = self.memory.principal(attempt.principal, attempt.succeeded);
         let mut principal = principal.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Newness::New { known } = principal.networks.note(network, now) {
-            found.push(Detection { name: DetectionName::NewAddress, subject, count: known });
-        }
+        let known = principal.networks.note(network, now).told(now, rules.window);
+        let name = DetectionName::NewAddress;
+        found.extend(known.map(|count| Detection { name, subject, count }));
         if attempt.succeeded {
             return None;
         }
@@ -164,9 +164,9 @@ impl Watch {
             return count.map(|count| (subject, count));
         }
         let account = self.memory.account(attempt.account);
-        if let Newness::New { known } = role.accounts.note(account, now) {
-            found.push(Detection { name: DetectionName::NewAccount, subject, count: known });
-        }
+        let known = role.accounts.note(account, now).told(now, rules.window);
+        let name = DetectionName::NewAccount;
+        found.extend(known.map(|count| Detection { name, subject, count }));
         None
     }
 }

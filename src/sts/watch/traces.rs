@@ -55,7 +55,24 @@ pub(super) enum Newness {
     New {
         /// How many are on record, with this one.
         known: u32,
+        /// When the one was seen last that is forgotten for it.
+        displaced: Option<UnixMillis>,
     },
+}
+
+impl Newness {
+    /// How many are on record, where one more is worth telling. Beyond what is remembered, values
+    /// that come in turn would all be new again and again: who forgets within the window what was
+    /// told in it says nothing.
+    pub(super) fn told(self, now: UnixMillis, window: Duration) -> Option<u32> {
+        match self {
+            Self::First | Self::Known => None,
+            Self::New { known, displaced } => {
+                let is_repeat = displaced.is_some_and(|last| is_within(window, last, now));
+                (!is_repeat).then_some(known)
+            }
+        }
+    }
 }
 
 impl<T, const MAX: usize> Default for Seen<T, MAX> {
@@ -72,14 +89,19 @@ impl<T: Copy + PartialEq, const MAX: usize> Seen<T, MAX> {
             return Newness::Known;
         }
         let is_first = self.values.is_empty();
+        let mut displaced = None;
         if self.values.len() < MAX {
             self.values.push((value, at));
         } else if let Some(oldest) = self.values.iter_mut().min_by_key(|(_, last)| *last)
             && oldest.1 <= at
         {
+            displaced = Some(oldest.1);
             *oldest = (value, at);
         }
-        if is_first { Newness::First } else { Newness::New { known: count(self.values.len()) } }
+        if is_first {
+            return Newness::First;
+        }
+        Newness::New { known: count(self.values.len()), displaced }
     }
 }
 

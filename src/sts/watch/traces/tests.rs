@@ -30,7 +30,7 @@ fn the_first_value_is_nothing_new_and_the_next_is() {
     let mut note = |value, at| seen.note(value, UnixMillis(at));
     assert_eq!(note(1, 10), Newness::First);
     assert_eq!(note(1, 11), Newness::Known);
-    assert_eq!(note(2, 12), Newness::New { known: 2 });
+    assert_eq!(note(2, 12), Newness::New { known: 2, displaced: None });
     assert_eq!(note(1, 13), Newness::Known);
 }
 
@@ -41,12 +41,28 @@ fn beyond_the_limit_the_one_that_was_seen_longest_ago_is_forgotten() {
     for (value, at) in [(1, 10), (2, 11), (3, 12), (1, 13)] {
         note(value, at);
     }
-    assert_eq!(note(4, 14), Newness::New { known: 3 });
+    let forgotten = |at| Newness::New { known: 3, displaced: Some(UnixMillis(at)) };
+    assert_eq!(note(4, 14), forgotten(11));
     assert_eq!([note(1, 15), note(3, 16), note(4, 17)], [Newness::Known; 3]);
-    assert_eq!(note(2, 18), Newness::New { known: 3 });
+    assert_eq!(note(2, 18), forgotten(15));
     // What the past tells late does not take the place of what is newer.
     note(9, 1);
     assert_eq!([note(2, 19), note(3, 20), note(4, 21)], [Newness::Known; 3]);
+}
+
+#[test]
+fn who_comes_from_more_than_is_remembered_is_not_told_in_each_turn() {
+    let mut seen = Seen::<u64, 3>::default();
+    let mut told = |value, at| seen.note(value, UnixMillis(at)).told(UnixMillis(at), WINDOW);
+    let window = u64::try_from(WINDOW.as_millis()).unwrap();
+    assert_eq!([told(1, 0), told(2, 1), told(3, 2)], [None, Some(2), Some(3)]);
+    for turn in 1..5 {
+        let at = 10 * turn;
+        let all = [told(4, at), told(1, at + 1), told(2, at + 2), told(3, at + 3)];
+        assert_eq!(all, [None; 4], "turn {turn}");
+    }
+    // What was not seen for a window is told.
+    assert_eq!(told(9, 100 + window), Some(3));
 }
 
 #[test]
