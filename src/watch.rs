@@ -2,6 +2,7 @@
 //!
 //! Flows in: paths. Flows out: which of them have a new content or place. Reads no content.
 
+mod followed;
 mod tree;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
+pub use followed::FollowedFile;
 pub use tree::{TREE_QUIET, TreeChange, TreeWatcher};
 
 /// Watches files; each may be absent, a link, or replaced.

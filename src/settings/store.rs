@@ -8,8 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use super::document::parse_after;
 use super::edit::{Kept, edit};
@@ -20,19 +19,16 @@ use crate::iam::{AccountId, IdentityType};
 use crate::perimeter::{AccountSetting, SettingsIndex, TypeSetting};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
 use crate::telemetry::{ReloadResult, reloaded};
-use crate::watch::{Fingerprint, Watcher};
+use crate::watch::{Fingerprint, FollowedFile};
 
 /// The settings' one owner. Cloning shares it.
 #[derive(Clone)]
 pub struct SettingsStore {
     shared: Arc<Shared>,
-    // Held while the file is read or written, so that changes follow each other.
-    version: Arc<Mutex<Fingerprint>>,
 }
 
 struct Shared {
-    path: ArcSwap<Option<PathBuf>>,
-    moved: Notify,
+    file: FollowedFile,
     writer: SnapshotWriter,
     reader: SnapshotReader,
     clock: SystemClock,
@@ -136,10 +132,9 @@ impl SettingsStore {
         reader: SnapshotReader,
         on_update: OnUpdate,
     ) -> Self {
-        let path = ArcSwap::from_pointee(path);
-        let shared =
-            Shared { path, moved: Notify::new(), writer, reader, clock: SystemClock, on_update };
-        Self { shared: Arc::new(shared), version: Arc::default() }
+        let file = FollowedFile::new(path);
+        let shared = Shared { file, writer, reader, clock: SystemClock, on_update };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Loads the settings for the first time; without a file every account has the default.
@@ -149,26 +144,19 @@ impl SettingsStore {
 
     /// Takes the file's present version, or refuses it whole and keeps what is in force.
     pub async fn reload(&self, when: Reload) -> Result<Reloaded, SettingsError> {
-        let mut version = Arc::clone(&self.version).lock_owned().await;
         let shared = Arc::clone(&self.shared);
-        let work = move || shared.reload(&mut version, when);
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(SettingsError::Interrupted))
+        let done =
+            self.shared.file.work(move |mut version| shared.reload(&mut version, when)).await;
+        done.unwrap_or(Err(SettingsError::Interrupted))
     }
 
     /// Follows the file, for ever.
     pub async fn follow(&self) {
-        loop {
-            let mut watcher = Watcher::new(self.shared.path.load().as_ref().clone());
-            loop {
-                // A change between the load and the first look is found here.
-                // A refusal is already recorded; the next version may be better.
-                let _ = self.reload(Reload::IfChanged).await;
-                tokio::select! {
-                    _ = watcher.changed() => {}
-                    () = self.shared.moved.notified() => break,
-                }
-            }
-        }
+        let reload = || async {
+            // A refusal is already recorded; the next version may be better.
+            let _ = self.reload(Reload::IfChanged).await;
+        };
+        self.shared.file.follow(reload).await;
     }
 
     /// Takes the settings of another file, or of none, and follows that one from now on.
@@ -176,10 +164,10 @@ impl SettingsStore {
     /// # Errors
     /// Its settings are unusable; the present file and its settings go on.
     pub async fn move_to(&self, path: Option<PathBuf>) -> Result<(), SettingsError> {
-        let mut version = Arc::clone(&self.version).lock_owned().await;
         let shared = Arc::clone(&self.shared);
-        let work = move || shared.move_to(&mut version, path);
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(SettingsError::Interrupted))
+        let done =
+            self.shared.file.work(move |mut version| shared.move_to(&mut version, path)).await;
+        done.unwrap_or(Err(SettingsError::Interrupted))
     }
 
     /// The setting in force for an account, with its tag.
@@ -202,10 +190,9 @@ impl SettingsStore {
         if_match: IfMatch,
         actor: Actor,
     ) -> Result<Updated, UpdateError> {
-        let version = Arc::clone(&self.version).lock_owned().await;
         let shared = Arc::clone(&self.shared);
-        let work = move || shared.update(version, account, patch, &if_match, actor);
-        let done = tokio::task::spawn_blocking(work).await;
+        let work = move |version| shared.update(version, account, patch, &if_match, actor);
+        let done = self.shared.file.work(work).await;
         done.unwrap_or(Err(UpdateError::Settings(SettingsError::Interrupted)))
     }
 }
@@ -216,7 +203,7 @@ impl Shared {
     }
 
     fn reload(&self, version: &mut Fingerprint, when: Reload) -> Result<Reloaded, SettingsError> {
-        let path = self.path.load();
+        let path = self.file.path();
         let Some(path) = path.as_ref() else {
             if when == Reload::Always {
                 self.publish(BUILT_IN, SettingsIndex::default());
@@ -248,7 +235,7 @@ impl Shared {
         version: &mut Fingerprint,
         path: Option<PathBuf>,
     ) -> Result<(), SettingsError> {
-        if **self.path.load() == path {
+        if *self.file.path() == path {
             return Ok(());
         }
         let (source, index, loaded) = match &path {
@@ -261,8 +248,7 @@ impl Shared {
         tracing::info!(file = %source, accounts = index.len(), "settings loaded");
         self.publish(&source, index);
         *version = loaded;
-        self.path.store(Arc::new(path));
-        self.moved.notify_one();
+        self.file.move_to(path);
         Ok(())
     }
 
@@ -282,7 +268,7 @@ impl Shared {
         if_match: &IfMatch,
         actor: Actor,
     ) -> Result<Updated, UpdateError> {
-        let path = self.path.load_full();
+        let path = self.file.path();
         let path = path.as_deref().ok_or(UpdateError::NoFile)?;
         // An edit of the file counts before a change that didn't know of it.
         self.reload(&mut version, Reload::IfChanged)?;
@@ -320,9 +306,7 @@ impl AccountPatch {
 
 impl fmt::Debug for SettingsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SettingsStore")
-            .field("path", &self.shared.path.load())
-            .finish_non_exhaustive()
+        f.debug_struct("SettingsStore").field("file", &self.shared.file).finish_non_exhaustive()
     }
 }
 

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::{SystemClock, UnixMillis};
 use crate::durable::{self, Lock, NewVersion};
@@ -24,19 +23,16 @@ use crate::settings::{Actor, Reload, Reloaded};
 use crate::snapshot::{Change, Part, SnapshotReader, SnapshotWriter};
 use crate::sts::revocation::{self, Added, Revocation, Revocations, RevocationsFull};
 use crate::telemetry::{ReloadResult, reloaded};
-use crate::watch::{Fingerprint, Watcher};
+use crate::watch::{Fingerprint, FollowedFile};
 
 /// The revocations' one owner. Cloning shares it.
 #[derive(Clone)]
 pub struct RevocationStore {
     shared: Arc<Shared>,
-    // Held while the file is read or written, so that changes follow each other.
-    version: Arc<Mutex<Fingerprint>>,
 }
 
 struct Shared {
-    path: ArcSwap<Option<PathBuf>>,
-    moved: Notify,
+    file: FollowedFile,
     writer: SnapshotWriter,
     reader: SnapshotReader,
     clock: SystemClock,
@@ -167,10 +163,9 @@ impl RevocationStore {
         reader: SnapshotReader,
         on_revoked: OnRevoked,
     ) -> Self {
-        let path = ArcSwap::from_pointee(path);
-        let shared =
-            Shared { path, moved: Notify::new(), writer, reader, clock: SystemClock, on_revoked };
-        Self { shared: Arc::new(shared), version: Arc::default() }
+        let file = FollowedFile::new(path);
+        let shared = Shared { file, writer, reader, clock: SystemClock, on_revoked };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What is in force.
@@ -188,18 +183,11 @@ impl RevocationStore {
 
     /// Follows the file, for ever.
     pub async fn follow(&self) {
-        loop {
-            let mut watcher = Watcher::new(self.shared.path.load().as_ref().clone());
-            loop {
-                // A change between the load and the first look is found here.
-                // A refusal is already recorded; the next version may be better.
-                let _ = self.reload(Reload::IfChanged).await;
-                tokio::select! {
-                    _ = watcher.changed() => {}
-                    () = self.shared.moved.notified() => break,
-                }
-            }
-        }
+        let reload = || async {
+            // A refusal is already recorded; the next version may be better.
+            let _ = self.reload(Reload::IfChanged).await;
+        };
+        self.shared.file.follow(reload).await;
     }
 
     /// Keeps revocations in another file, or in none, and follows that one from now on. What is in
@@ -235,18 +223,15 @@ impl RevocationStore {
         + Send
         + 'static,
     ) -> Result<T, RevocationsError> {
-        let version = Arc::clone(&self.version).lock_owned().await;
         let shared = Arc::clone(&self.shared);
-        let done = tokio::task::spawn_blocking(move || work(&shared, version)).await;
+        let done = self.shared.file.work(move |version| work(&shared, version)).await;
         done.unwrap_or(Err(RevocationsError::Interrupted))
     }
 }
 
 impl fmt::Debug for RevocationStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationStore")
-            .field("path", &self.shared.path.load())
-            .finish_non_exhaustive()
+        f.debug_struct("RevocationStore").field("file", &self.shared.file).finish_non_exhaustive()
     }
 }
 
@@ -263,7 +248,7 @@ impl Shared {
         version: &mut Fingerprint,
         when: Reload,
     ) -> Result<Reloaded, RevocationsError> {
-        let path = self.path.load();
+        let path = self.file.path();
         let Some(path) = path.as_ref() else { return Ok(Reloaded::Unchanged) };
         if when == Reload::IfChanged && Fingerprint::of(path) == *version {
             return Ok(Reloaded::Unchanged);
@@ -294,14 +279,13 @@ impl Shared {
         version: &mut Fingerprint,
         path: Option<PathBuf>,
     ) -> Result<Option<PathBuf>, RevocationsError> {
-        let before = self.path.load_full();
+        let before = self.file.path();
         if *before != path {
             *version = match &path {
                 None => Fingerprint::default(),
                 Some(path) => self.take_along(path)?,
             };
-            self.path.store(Arc::new(path));
-            self.moved.notify_one();
+            self.file.move_to(path);
         }
         Ok(Option::clone(&before))
     }
@@ -329,7 +313,7 @@ impl Shared {
         revocation: Revocation,
         actor: Actor,
     ) -> Result<Arc<Revocations>, RevocationsError> {
-        let path = self.path.load_full();
+        let path = self.file.path();
         let path = path.as_deref().ok_or(RevocationsError::NoFile)?;
         let _lock = FileLock::take(path)?;
         let loaded = load(path)?;
