@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't start ends")]
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
 use std::time::Duration;
@@ -17,12 +16,14 @@ use crossgate::event::{
     PolicyInput, StatementNote,
 };
 use crossgate::iam::{
-    AccountId, Identity, IdentityKind, IdentityType, Recording, RouteContext, RouteKey,
-    RouteValues, Transport,
+    AccountId, Identity, Recording, RouteContext, RouteKey, RouteValues, Transport,
 };
 use crossgate::policy::{Effect, Missing};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use divan::{AllocProfiler, Bencher, black_box};
+
+#[path = "../tests/support/identity.rs"]
+mod identity;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -34,8 +35,6 @@ fn main() {
 fn identity() -> Identity {
     Identity {
         account: Some(AccountId::parse("f71446b6474d45bf81196da45de13940").unwrap()),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::f71446b6474d45bf81196da45de13940:user/IBMid-550009FB7N".into(),
         id: "IBMid-550009FB7N".into(),
         name: "user@example.com".into(),
@@ -43,13 +42,7 @@ fn identity() -> Identity {
         authn_name: "user@example.com".into(),
         issuer: "https://iam.example.com/identity".into(),
         subject: "user@example.com".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..identity::sample()
     }
 }
 

@@ -9,7 +9,6 @@
     reason = "a benchmark tells what it made, and one that can't start ends"
 )]
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,16 +17,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crossgate::clock::{UnixMillis, UnixSeconds};
+use crossgate::clock::UnixMillis;
 use crossgate::event::frame;
 use crossgate::event::log::{FoundLine, Order, ReadError, Scan, Window, compress, segments};
 use crossgate::event::query::Query;
 use crossgate::event::wire::Renderer;
 use crossgate::event::{DecidedBy, EvalEvent, EventIds, PolicyInput, time};
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::iam::{AccountId, Identity};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use divan::Bencher;
 use divan::counter::BytesCount;
+
+#[path = "../tests/support/identity.rs"]
+mod identity;
 
 // As the binary has it.
 #[global_allocator]
@@ -162,8 +164,6 @@ fn identity(n: u32, random: &mut fastrand::Rng) -> Identity {
     let (id, name) = (format!("IBMid-{n:010}"), format!("user{n}@example.com"));
     Identity {
         account: Some(account(random.u32(0..50) + 1000)),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: format!("arn:aws:iam::f714:user/{id}").as_str().into(),
         id: id.as_str().into(),
         name: name.as_str().into(),
@@ -171,13 +171,7 @@ fn identity(n: u32, random: &mut fastrand::Rng) -> Identity {
         authn_name: name.as_str().into(),
         issuer: "https://iam.example.com/identity".into(),
         subject: name.as_str().into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..identity::sample()
     }
 }
 

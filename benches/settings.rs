@@ -4,12 +4,14 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
-use crossgate::clock::UnixSeconds;
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::iam::{AccountId, Identity};
 use crossgate::perimeter::{AccountSetting, SettingsIndex, check};
 use crossgate::settings::parse;
 use crossgate::verdict::Mode;
 use divan::{Bencher, black_box};
+
+#[path = "../tests/support/identity.rs"]
+mod identity;
 
 fn main() {
     divan::main();
@@ -39,22 +41,11 @@ fn index(accounts: usize) -> SettingsIndex {
 fn caller(of: AccountId) -> Identity {
     Identity {
         account: Some(of),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::c:user/u".into(),
-        id: "u".into(),
         name: "".into(),
-        authn_id: "u".into(),
         authn_name: "".into(),
-        issuer: "i".into(),
         subject: "u".into(),
-        session_tags: std::collections::BTreeMap::default(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(1),
-        session: None,
+        ..identity::sample()
     }
 }
 

@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
@@ -14,11 +13,14 @@ use crossgate::event::{
     AssumeEvent, AssumeReason, AssumeTarget, DetectionEvent, DetectionName, DetectionSubject, Door,
     EventIds, EventsConfig,
 };
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::iam::{AccountId, Identity};
 use crossgate::policy::Missing;
 use crossgate::verdict::Decision;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
+
+#[path = "support/identity.rs"]
+mod identity;
 
 const ROLE: &str = "arn:aws:iam::222222222222:role/deploy";
 const PROFILE: &str = "iam-Profile-9fd84246-7df4-4667-94e4-8ecde51d5ac5";
@@ -26,22 +28,8 @@ const PROFILE: &str = "iam-Profile-9fd84246-7df4-4667-94e4-8ecde51d5ac5";
 fn identity() -> Identity {
     Identity {
         account: AccountId::parse("111111111111").ok(),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::111111111111:user/u".into(),
-        id: "u".into(),
-        name: "u".into(),
-        authn_id: "u".into(),
-        authn_name: "u".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..identity::sample()
     }
 }
 

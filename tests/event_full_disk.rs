@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -10,37 +9,18 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crossgate::clock::{SystemClock, UnixSeconds};
+use crossgate::clock::SystemClock;
 use crossgate::event::log::{
     Appended, EventAppender, EventLog, EventLogError, LogFull, LogReader, LogView, recover,
 };
 use crossgate::event::{
     DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision, PolicyInput,
 };
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::iam::AccountId;
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 
-fn identity() -> Identity {
-    Identity {
-        account: None,
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
-        principal: "p".into(),
-        id: "u".into(),
-        name: "u".into(),
-        authn_id: "u".into(),
-        authn_name: "u".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
-    }
-}
+#[path = "support/identity.rs"]
+mod identity;
 
 /// Appends one event whose resource is this.
 fn append(
@@ -57,7 +37,7 @@ fn append(
         by: DecidedBy::Perimeter,
         verdict: Verdict { decision, reason: Reason::NoAccount, mode: Mode::ReportOnly },
         candidate: false,
-        identity: &identity(),
+        identity: &identity::sample(),
         owner: AccountId::parse("59bc").unwrap(),
         action: "a",
         resource,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crossgate::clock::{SystemClock, UnixMillis, UnixSeconds};
+use crossgate::clock::{SystemClock, UnixMillis};
 use crossgate::event::log::{
     Appended, EventAppender, EventLog, EventLogError, LogReader, SegmentLimits, Tail, new_instance,
 };
@@ -21,11 +21,12 @@ use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use serde_json::{Value, json};
 
+#[path = "support/identity.rs"]
+mod identity;
+
 fn identity() -> Identity {
     Identity {
         account: Some(AccountId::parse("f71446b6474d45bf81196da45de13940").unwrap()),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::f714:user/IBMid-1".into(),
         id: "IBMid-550009FB7N".into(),
         name: "user@example.com".into(),
@@ -33,13 +34,7 @@ fn identity() -> Identity {
         authn_name: "user@example.com".into(),
         issuer: "https://iam.example.com".into(),
         subject: "user@example.com".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..identity::sample()
     }
 }
 

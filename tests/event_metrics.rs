@@ -2,41 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
-use crossgate::clock::{SystemClock, UnixSeconds};
+use crossgate::clock::SystemClock;
 use crossgate::event::log::{Appended, EventLog};
 use crossgate::event::{
     DecidedBy, EvalEvent, EventIds, EventsConfig, OnFull, OnFullByDecision, PolicyInput,
 };
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::iam::{AccountId, Identity};
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-fn identity() -> Identity {
-    Identity {
-        account: None,
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
-        principal: "p".into(),
-        id: "u".into(),
-        name: "u".into(),
-        authn_id: "u".into(),
-        authn_name: "u".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
-    }
-}
+#[path = "support/identity.rs"]
+mod identity;
 
 fn event<'a>(identity: &'a Identity, ids: &mut EventIds, resource: &'a str) -> EvalEvent<'a> {
     let id = ids.next(SystemClock.now());
@@ -87,7 +67,7 @@ fn written_and_lost_events_add_up() {
     let config = EventsConfig { directory: directory.clone(), on_full, ..EventsConfig::default() };
     let (log, mut appenders) = EventLog::open(&config, "i", 1).unwrap();
     let appender = appenders.first_mut().unwrap();
-    let (identity, mut ids, resource) = (identity(), EventIds::new(), "r".repeat(2000));
+    let (identity, mut ids, resource) = (identity::sample(), EventIds::new(), "r".repeat(2000));
     let appended = 10_000;
     let results: Vec<_> = (0..appended)
         .map(|_| appender.append(&event(&identity, &mut ids, &resource)).unwrap())

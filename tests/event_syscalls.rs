@@ -3,44 +3,24 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test panics")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crossgate::clock::{SystemClock, UnixSeconds};
+use crossgate::clock::SystemClock;
 use crossgate::event::log::{Appended, EventAppender, EventLog};
 use crossgate::event::{DecidedBy, EvalEvent, EventIds, EventsConfig, PolicyInput, Sync};
-use crossgate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crossgate::iam::AccountId;
 use crossgate::verdict::{Decision, Mode, Reason, Verdict};
 
-fn identity() -> Identity {
-    Identity {
-        account: None,
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
-        principal: "p".into(),
-        id: "u".into(),
-        name: "u".into(),
-        authn_id: "u".into(),
-        authn_name: "u".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
-    }
-}
+#[path = "support/identity.rs"]
+mod identity;
 
 /// Appends events of a request each.
 fn append(appender: &mut EventAppender, ids: &mut EventIds, events: u32) {
-    let identity = identity();
+    let identity = identity::sample();
     for _ in 0..events {
         let id = ids.next(SystemClock.now());
         let appended = appender.append(&EvalEvent {

@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::iam::{AccountId, Action, IdentityKind, RequestOrigin, RouteContext, Transport};
+use crate::iam::{AccountId, Action, RequestOrigin, RouteContext, Transport};
 use crate::perimeter::{AccountSetting, SettingsIndex};
 
 const OWNER: &str = "222222222222";
@@ -12,7 +11,6 @@ fn identity(identity_type: IdentityType, principal: &str, account: Option<&str>)
     Identity {
         account: account.map(|text| AccountId::parse(text).unwrap()),
         identity_type,
-        kind: IdentityKind::Login,
         principal: principal.into(),
         id: "i".into(),
         name: "".into(),
@@ -20,13 +18,7 @@ fn identity(identity_type: IdentityType, principal: &str, account: Option<&str>)
         authn_name: "".into(),
         issuer: "".into(),
         subject: "".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..Identity::sample()
     }
 }
 

@@ -86,3 +86,29 @@ pub struct Identity {
     /// issuer's profiles.
     pub session: Option<Arc<Session>>,
 }
+
+#[cfg(test)]
+impl Identity {
+    /// A user's login that says as little as can be, for a test to say what it is about.
+    pub(crate) fn sample() -> Self {
+        Self {
+            account: None,
+            identity_type: IdentityType::User,
+            kind: IdentityKind::Login,
+            principal: "p".into(),
+            id: "u".into(),
+            name: "u".into(),
+            authn_id: "u".into(),
+            authn_name: "u".into(),
+            issuer: "i".into(),
+            subject: "s".into(),
+            session_tags: BTreeMap::new(),
+            mfa: None,
+            authenticated_at: None,
+            issued_at: None,
+            not_before: None,
+            expires_at: UnixSeconds(u64::MAX),
+            session: None,
+        }
+    }
+}

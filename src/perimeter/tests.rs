@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::clock::UnixSeconds;
-use crate::iam::{IdentityKind, IdentityType};
+use crate::iam::IdentityType;
 use crate::verdict::{Decision, Mode, Reason};
 
 fn account(text: &str) -> AccountId {
@@ -13,21 +12,11 @@ fn caller(account_of_token: Option<&str>, identity_type: IdentityType) -> Identi
     Identity {
         account: account_of_token.map(account),
         identity_type,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::c:user/u".into(),
-        id: "u".into(),
         name: "".into(),
-        authn_id: "u".into(),
         authn_name: "".into(),
-        issuer: "i".into(),
         subject: "u".into(),
-        session_tags: std::collections::BTreeMap::default(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(1),
-        session: None,
+        ..Identity::sample()
     }
 }
 

@@ -13,20 +13,11 @@ fn identity(account: Option<&str>, id: &str, name: &str) -> Identity {
         account: account.map(|text| AccountId::parse(text).unwrap()),
         identity_type: IdentityType::ServiceId,
         kind: IdentityKind::Profile,
-        principal: "p".into(),
         id: id.into(),
         name: name.into(),
         authn_id: "authn".into(),
         authn_name: name.into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(1),
-        session: None,
+        ..Identity::sample()
     }
 }
 

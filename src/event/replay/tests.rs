@@ -14,8 +14,7 @@ use crate::event::{
     DecidedBy, DetectionName, EvalEvent, PROFILE_ASSUME_ACTION, PolicyInput, ROLE_ASSUME_ACTION,
 };
 use crate::iam::{
-    Action, IdentityKind, IdentityType, Recording, RequestOrigin, RouteContext, RouteKey,
-    RouteValues, Transport,
+    Action, Recording, RequestOrigin, RouteContext, RouteKey, RouteValues, Transport,
 };
 use crate::perimeter::AccountSetting;
 use crate::policy::set::{
@@ -45,22 +44,16 @@ fn account(text: &str) -> AccountId {
 fn asked() -> Caller {
     let identity = Identity {
         account: Some(account("partner")),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::partner:user/IBMid-1".into(),
         id: "IBMid-1".into(),
         name: "a name".into(),
         authn_id: "IBMid-1".into(),
         authn_name: "".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
         session_tags: BTreeMap::from([("Team".into(), "red".into())]),
         mfa: Some(true),
         authenticated_at: Some(UnixSeconds(NOW.seconds().0 - 30)),
         issued_at: Some(UnixSeconds(NOW.seconds().0 - 60)),
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..Identity::sample()
     };
     Caller {
         identity,

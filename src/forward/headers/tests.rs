@@ -4,29 +4,19 @@ use http::Request;
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::UnixSeconds;
-use crate::iam::{AccountId, IdentityKind, IdentityType};
+use crate::iam::{AccountId, IdentityType};
 use crate::route::{EdgeRules, Upstream};
 
 fn identity() -> Identity {
     Identity {
         account: AccountId::parse("a1").ok(),
         identity_type: IdentityType::ServiceId,
-        kind: IdentityKind::Login,
         principal: "arn:aws:iam::a1:user/é%\r\n".into(),
         id: "i".into(),
         name: "".into(),
         authn_id: "i".into(),
         authn_name: "".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: std::collections::BTreeMap::default(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(1),
-        session: None,
+        ..Identity::sample()
     }
 }
 

@@ -1,9 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::iam::{
-    Action, IdentityType, Recording, RequestOrigin, RouteContext, RouteKey, RouteValues,
-};
+use crate::iam::{Action, Recording, RequestOrigin, RouteContext, RouteKey, RouteValues};
 
 const USER: &str = "arn:aws:iam::111111111111:user/eng/alice";
 const SESSION: &str = "arn:aws:sts::111111111111:assumed-role/reader/nightly";
@@ -19,8 +17,6 @@ fn account(text: &str) -> AccountId {
 fn identity(principal: &str) -> Identity {
     Identity {
         account: Some(account("111111111111")),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: principal.into(),
         id: "id-of-token".into(),
         name: "".into(),
@@ -28,13 +24,7 @@ fn identity(principal: &str) -> Identity {
         authn_name: "".into(),
         issuer: "".into(),
         subject: "".into(),
-        session_tags: std::collections::BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..Identity::sample()
     }
 }
 

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -16,15 +14,7 @@ fn identity(account: Option<&str>, text: &str) -> Identity {
         name: text.into(),
         authn_id: text.into(),
         authn_name: text.into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(1),
-        session: None,
+        ..Identity::sample()
     }
 }
 

@@ -1,16 +1,15 @@
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use uuid::Uuid;
 
 use super::*;
-use crate::clock::{UnixMillis, UnixSeconds};
+use crate::clock::UnixMillis;
 use crate::event::log::ring::{Producer, Rings};
 use crate::event::{
     AssumeEvent, AssumeReason, AssumeTarget, DecidedBy, DetectionEvent, DetectionName,
     DetectionSubject, Door, EvalEvent, EventIds, PolicyInput,
 };
-use crate::iam::{AccountId, Identity, IdentityKind, IdentityType};
+use crate::iam::{AccountId, Identity};
 use crate::policy::Missing;
 use crate::verdict::{Decision, Mode, Reason, Verdict};
 
@@ -46,7 +45,7 @@ impl Killed {
     }
 
     fn payload(&mut self, number: u64) -> Vec<u8> {
-        let (identity, mut payload) = (identity(), Vec::new());
+        let (identity, mut payload) = (Identity::sample(), Vec::new());
         let id = self.ids.next(UnixMillis(1_760_105_007_410));
         let event = EvalEvent {
             id,
@@ -119,28 +118,6 @@ impl Killed {
     }
 }
 
-fn identity() -> Identity {
-    Identity {
-        account: None,
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
-        principal: "p".into(),
-        id: "u".into(),
-        name: "u".into(),
-        authn_id: "u".into(),
-        authn_name: "u".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
-    }
-}
-
 fn put(producer: &mut Producer, payload: &[u8], number: u64) {
     assert!(producer.has_room([payload.len()].into_iter()));
     let pending = producer.begin(payload).unwrap();
@@ -176,7 +153,7 @@ fn frames_with_lines_are_not_written_twice_and_a_torn_line_is_cut() {
 
 #[test]
 fn every_kind_of_event_is_recovered_once() {
-    let whoever = identity();
+    let whoever = Identity::sample();
     let attempt = AssumeEvent {
         id: Uuid::from_u128(1),
         time: UnixMillis(1_760_105_007_410),

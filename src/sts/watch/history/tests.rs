@@ -1,12 +1,10 @@
-use std::collections::BTreeMap;
-
 use uuid::Uuid;
 
 use super::*;
 use crate::clock::{SystemClock, UnixSeconds};
 use crate::event::log::{Appended, EventLog};
 use crate::event::{AssumeEvent, AssumeReason, AssumeTarget, Door, EventIds, EventsConfig};
-use crate::iam::{Identity, IdentityKind, IdentityType};
+use crate::iam::Identity;
 use crate::policy::Missing;
 use crate::sts::rules::WatchRules;
 use crate::sts::watch::Observed;
@@ -21,22 +19,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 fn identity(principal: &str, account: Option<&str>) -> Identity {
     Identity {
         account: account.and_then(|text| AccountId::parse(text).ok()),
-        identity_type: IdentityType::User,
-        kind: IdentityKind::Login,
         principal: principal.into(),
-        id: "u".into(),
-        name: "u".into(),
-        authn_id: "u".into(),
-        authn_name: "u".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        session_tags: BTreeMap::new(),
-        mfa: None,
-        authenticated_at: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixSeconds(u64::MAX),
-        session: None,
+        ..Identity::sample()
     }
 }
 
